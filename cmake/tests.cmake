@@ -1,0 +1,40 @@
+# Each tests/<room>/test_*.c is one program and one CTest entry: it links the room it tests (and what
+# stands above it), runs alone, has a time limit, and reports a skip by exit code 77.
+# Each tests/<room>/*.sh is one CTest entry too: run with the build folder as its argument.
+set(SAMP_SHARED_DATA ${CMAKE_SOURCE_DIR}/../shared/data CACHE PATH "evaluation data beside the project, when there")
+foreach(room base format file model backend cpu run eval plan quantize bench command)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/test_*.c)
+  foreach(source ${sources})
+    get_filename_component(stem ${source} NAME_WE)
+    string(REPLACE "test_" "${room}_" test ${stem})
+    add_executable(test_${test} ${source})
+    target_link_libraries(test_${test} PRIVATE samp_${room} PkgConfig::CMOCKA)
+    target_include_directories(test_${test} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+    target_compile_definitions(test_${test} PRIVATE
+      SAMP_GOLDEN="${CMAKE_SOURCE_DIR}/tests/golden" SAMP_DATA="${SAMP_SHARED_DATA}"
+      SAMP_SOURCE="${CMAKE_SOURCE_DIR}" SAMP_BUILD="${CMAKE_BINARY_DIR}")
+    add_test(NAME ${test} COMMAND test_${test})
+    set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300 LABELS ${room})
+  endforeach()
+endforeach()
+file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*/test_*.sh)
+foreach(script ${scripts})
+  get_filename_component(stem ${script} NAME_WE)
+  get_filename_component(folder ${script} DIRECTORY)
+  get_filename_component(room ${folder} NAME)
+  string(REPLACE "test_" "${room}_" test ${stem})
+  add_test(NAME ${test} COMMAND bash ${script} ${CMAKE_BINARY_DIR})
+  set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600 LABELS ${room}
+    ENVIRONMENT "SAMP_SOURCE=${CMAKE_SOURCE_DIR};SAMP_DATA=${SAMP_SHARED_DATA}")
+endforeach()
+# Fuzz targets double as replay programs over their stored corpora when not built with libFuzzer.
+file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.c)
+foreach(source ${sources})
+  get_filename_component(stem ${source} NAME_WE)
+  if(NOT SAMP_FUZZ)
+    add_executable(replay_${stem} ${source} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c)
+    target_link_libraries(replay_${stem} PRIVATE samp_run)
+    add_test(NAME ${stem} COMMAND replay_${stem} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${stem})
+    set_tests_properties(${stem} PROPERTIES TIMEOUT 120 LABELS fuzz)
+  endif()
+endforeach()

@@ -1,0 +1,29 @@
+/* CPU features, as levels: each level has every feature of the ones before it.
+ * SAMP_CPU=scalar|avx2|avx512|avx512vbmi forces a level at or below the host's. */
+#ifndef SAMP_BASE_CPU_H
+#define SAMP_BASE_CPU_H
+
+#include "base/error.h"
+
+#define SAMP_CPU_LIST(X)                                                                           \
+    X(SCALAR, "scalar", "plain C")                                                                 \
+    X(AVX2, "avx2", "AVX2, FMA, F16C")                                                             \
+    X(AVX512, "avx512", "AVX-512 F/BW/VL/DQ and VNNI")                                             \
+    X(AVX512VBMI, "avx512vbmi", "the same and VBMI")
+
+typedef enum samp_cpu_level {
+#define X(id, name, text) SAMP_CPU_##id,
+    SAMP_CPU_LIST(X)
+#undef X
+        SAMP_CPU_COUNT
+} samp_cpu_level;
+
+/* The highest level this host has (cpuid and the operating system's saved state). */
+samp_cpu_level samp_cpu_host(void);
+/* The level to use: the host's, or what SAMP_CPU names. An unknown or too high name is an error. */
+samp_status samp_cpu_choose(samp_cpu_level *out, samp_error *error);
+const char *samp_cpu_name(samp_cpu_level level);
+/* "AMD EPYC 7B13" from /proc/cpuinfo, "unknown" elsewhere; n bytes at most. */
+void samp_cpu_model(char *out, size_t n);
+
+#endif

@@ -1,0 +1,111 @@
+/* JSON: parse with limits, and typed members. */
+#include "base/json.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void *json_allocate(size_t n) { return samp_realloc(NULL, n, 1); }
+
+samp_status samp_json_parse(json_t **out, const char *text, size_t n, const char *where, samp_error *error)
+{
+    json_set_alloc_funcs(json_allocate, samp_free);
+    json_error_t failure;
+    *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &failure);
+    if (*out) return SAMP_OK;
+    if (json_error_code(&failure) == json_error_out_of_memory)
+        return samp_fail(error, SAMP_NOMEM, "%s: out of memory while parsing JSON", where);
+    return samp_fail(error, SAMP_CORRUPT, "%s: not valid JSON at line %d, column %d: %s", where,
+                     failure.line, failure.column, failure.text);
+}
+
+samp_status samp_json_load(json_t **out, const char *path, size_t max_bytes, samp_error *error)
+{
+    *out = NULL;
+    FILE *file = fopen(path, "re");
+    if (!file) return samp_fail_errno(error, "%s cannot be opened", path);
+    struct stat info;
+    samp_status status = SAMP_OK;
+    char *text = NULL;
+    if (fstat(fileno(file), &info) != 0 || !S_ISREG(info.st_mode))
+        status = samp_fail(error, SAMP_CORRUPT, "%s is not a regular file", path);
+    else if ((uint64_t)info.st_size > max_bytes)
+        status = samp_fail(error, SAMP_LIMIT, "%s is %lld bytes, at most %zu are accepted", path,
+                           (long long)info.st_size, max_bytes);
+    else if (!(text = samp_realloc(NULL, (size_t)info.st_size, 1)))
+        status = samp_fail(error, SAMP_NOMEM, "%s: out of memory for %lld bytes", path, (long long)info.st_size);
+    if (status == SAMP_OK) {
+        size_t n = fread(text, 1, (size_t)info.st_size, file);
+        status = ferror(file) ? samp_fail_errno(error, "%s cannot be read", path)
+                              : samp_json_parse(out, text, n, path, error);
+    }
+    samp_free(text);
+    fclose(file);
+    return status;
+}
+
+/* The member, NULL when missing or null; an error when missing and required. */
+static samp_status member(const json_t *object, const char *key, bool required, const json_t **out,
+                          const char *where, samp_error *error)
+{
+    *out = json_object_get(object, key);
+    if (*out && json_is_null(*out)) *out = NULL;
+    if (*out || !required) return SAMP_OK;
+    return samp_fail(error, SAMP_CORRUPT, "%s: \"%s\" is missing", where, key);
+}
+
+samp_status samp_json_integer(const json_t *object, const char *key, bool required, int64_t min, int64_t max,
+                              int64_t *out, const char *where, samp_error *error)
+{
+    const json_t *value;
+    SAMP_TRY(member(object, key, required, &value, where, error));
+    if (!value) return SAMP_OK;
+    if (!json_is_integer(value))
+        return samp_fail(error, SAMP_CORRUPT, "%s: \"%s\" is not an integer", where, key);
+    int64_t number = json_integer_value(value);
+    if (number < min || number > max)
+        return samp_fail(error, SAMP_CORRUPT, "%s: \"%s\" is %lld, expected %lld to %lld", where, key,
+                         (long long)number, (long long)min, (long long)max);
+    *out = number;
+    return SAMP_OK;
+}
+
+samp_status samp_json_number(const json_t *object, const char *key, bool required, double *out,
+                             const char *where, samp_error *error)
+{
+    const json_t *value;
+    SAMP_TRY(member(object, key, required, &value, where, error));
+    if (!value) return SAMP_OK;
+    if (!json_is_number(value) || !isfinite(json_number_value(value)))
+        return samp_fail(error, SAMP_CORRUPT, "%s: \"%s\" is not a finite number", where, key);
+    *out = json_number_value(value);
+    return SAMP_OK;
+}
+
+samp_status samp_json_bool(const json_t *object, const char *key, bool required, bool *out, const char *where,
+                           samp_error *error)
+{
+    const json_t *value;
+    SAMP_TRY(member(object, key, required, &value, where, error));
+    if (!value) return SAMP_OK;
+    if (!json_is_boolean(value))
+        return samp_fail(error, SAMP_CORRUPT, "%s: \"%s\" is neither true nor false", where, key);
+    *out = json_is_true(value);
+    return SAMP_OK;
+}
+
+samp_status samp_json_string(const json_t *object, const char *key, bool required, const char **out,
+                             const char *where, samp_error *error)
+{
+    const json_t *value;
+    SAMP_TRY(member(object, key, required, &value, where, error));
+    if (!value) return SAMP_OK;
+    if (!json_is_string(value))
+        return samp_fail(error, SAMP_CORRUPT, "%s: \"%s\" is not a string", where, key);
+    *out = json_string_value(value);
+    return SAMP_OK;
+}

@@ -1,0 +1,86 @@
+/* A model on disk: its config, its checkpoint, and for every weight the format it is stored in.
+ * Reads by whole parts (for a backend) or by decoded rows (for quantize, validate, eval --exact). */
+#ifndef SAMP_MODEL_MODEL_H
+#define SAMP_MODEL_MODEL_H
+
+#include "file/checkpoint.h"
+#include "format/format.h"
+#include "model/config.h"
+
+/* role, Hugging Face name (%u = layer), is a matrix, is per layer */
+#define SAMP_ROLE_LIST(X)                                                                          \
+    X(EMBED, "model.embed_tokens.weight", true, false)                                             \
+    X(ATTN_NORM, "model.layers.%u.input_layernorm.weight", false, true)                            \
+    X(Q, "model.layers.%u.self_attn.q_proj.weight", true, true)                                    \
+    X(K, "model.layers.%u.self_attn.k_proj.weight", true, true)                                    \
+    X(V, "model.layers.%u.self_attn.v_proj.weight", true, true)                                    \
+    X(O, "model.layers.%u.self_attn.o_proj.weight", true, true)                                    \
+    X(MLP_NORM, "model.layers.%u.post_attention_layernorm.weight", false, true)                    \
+    X(GATE, "model.layers.%u.mlp.gate_proj.weight", true, true)                                    \
+    X(UP, "model.layers.%u.mlp.up_proj.weight", true, true)                                        \
+    X(DOWN, "model.layers.%u.mlp.down_proj.weight", true, true)                                    \
+    X(FINAL_NORM, "model.norm.weight", false, false)                                               \
+    X(HEAD, "lm_head.weight", true, false)
+
+typedef enum samp_role {
+#define X(id, name, matrix, per_layer) SAMP_ROLE_##id,
+    SAMP_ROLE_LIST(X)
+#undef X
+        SAMP_ROLE_COUNT
+} samp_role;
+
+bool samp_role_is_matrix(samp_role role);
+bool samp_role_is_per_layer(samp_role role);
+/* "model.layers.3.mlp.up_proj.weight" into out[SAMP_TENSOR_NAME_MAX]. */
+void samp_role_name(samp_role role, uint32_t layer, char *out);
+/* Shape the config demands: rows x cols (norms: 1 x dim). */
+void samp_role_shape(samp_role role, const samp_config *config, uint64_t *rows, uint64_t *cols);
+/* Classes for tables: "mlp", "attention", "embedding", "head", "norm". */
+const char *samp_role_class(samp_role role);
+
+typedef struct samp_weight_ref {
+    samp_role role;
+    uint32_t layer;
+    char name[96];              /* with ".weight" */
+    const samp_format *format;
+    int activation_bits;        /* 8 or 16: precision of the input in integer products; a property of the artifact */
+    samp_layout layout;
+    const samp_tensor_info *parts[SAMP_PARTS_MAX];
+} samp_weight_ref;
+
+typedef struct samp_model samp_model;
+
+/* Opens a folder: config.json, checkpoint, quantization_config; every weight the config demands must be
+ * there with the right shape and type, in the format quantization_config says (16- and 32-bit floats need
+ * none). With tied_embeddings HEAD is the EMBED weight and lm_head.weight is ignored. */
+samp_status samp_model_open(samp_model **out, const char *folder, samp_error *error);
+void samp_model_close(samp_model *model);
+const samp_config *samp_model_config(const samp_model *model);
+const char *samp_model_folder(const samp_model *model);
+samp_checkpoint *samp_model_checkpoint(samp_model *model);
+const json_t *samp_model_config_json(const samp_model *model); /* whole config.json */
+/* All weights, in model order; count weights. With tied embeddings there is no HEAD entry. */
+size_t samp_model_count(const samp_model *model);
+const samp_weight_ref *samp_model_at(const samp_model *model, size_t index);
+/* layer is ignored for roles that are not per layer; HEAD falls back to EMBED when tied. Never NULL. */
+const samp_weight_ref *samp_model_weight(const samp_model *model, samp_role role, uint32_t layer);
+
+/* Reads all parts into memory: parts[i] gets layout.parts[i].bytes bytes allocated with samp_alloc. The
+ * format's `check` runs on them. Release with samp_model_free_parts. */
+samp_status samp_model_read_parts(samp_model *model, const samp_weight_ref *weight, void *parts[SAMP_PARTS_MAX],
+                                  samp_error *error);
+void samp_model_free_parts(void *parts[SAMP_PARTS_MAX]);
+/* Rows decoded to float, out [n_rows][cols], reading only those rows of part 0. row0 must be a multiple of
+ * SAMP_PANEL_ROWS for formats other than fp32, bf16, fp16. `scales` holds parts 1… between calls: zeroed at first,
+ * released with samp_model_free_parts. */
+samp_status samp_model_read_rows(samp_model *model, const samp_weight_ref *weight, uint64_t row0, uint64_t n_rows,
+                                 void *scales[SAMP_PARTS_MAX], float *out, samp_error *error);
+/* A norm vector as float, out [dim]. */
+samp_status samp_model_read_vector(samp_model *model, const samp_weight_ref *weight, float *out, samp_error *error);
+
+/* The quantization_config object for config.json: format_of[i] and activation_bits[i] for weight i of `model`
+ * (NULL format = stays as it is, 16 bits). quant_type is a word for people: "samp", "nf4", … */
+json_t *samp_quantization_config(const samp_model *model, const samp_format *const *format_of,
+                                 const int *activation_bits, const char *quant_type);
+
+#endif
