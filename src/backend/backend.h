@@ -111,8 +111,9 @@ typedef struct samp_backend {
     void (*attention)(samp_device *device, samp_kv *kv, const samp_attention *attention);
     /* out row i = in row rows[i]; rows is host memory that must live until sync. width floats a row. */
     void (*gather)(samp_device *device, const samp_tensor *in, const uint32_t *rows, uint32_t n_rows, uint32_t width, samp_tensor *out);
-    /* Copies the first n floats to host memory at the next sync. */
-    void (*read)(samp_device *device, const samp_tensor *tensor, size_t n, float *host);
+    /* Copies floats first … first+n-1 of the tensor, as they are at this place in the queue, to host memory,
+     * which is written by the end of the next sync. */
+    void (*read)(samp_device *device, const samp_tensor *tensor, size_t first, size_t n, float *host);
     /* Runs everything enqueued; the first failure (also of an enqueue that ran out of memory) is returned. */
     samp_status (*sync)(samp_device *device, samp_error *error);
 } samp_backend;
