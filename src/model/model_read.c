@@ -1,0 +1,109 @@
+/* Reading a model's weights: whole parts for a backend, or decoded rows for whoever works a panel
+ * at a time (quantize, validate, eval --exact).
+ *
+ * Buffers handed out come from samp_alloc and belong to the caller (samp_model_free_parts). */
+#include "base/memory.h"
+#include "model/model.h"
+
+#include <string.h>
+
+static samp_status read_part(samp_model *model, const samp_weight_ref *weight, int index,
+                             void **out, samp_error *error)
+{
+    uint64_t bytes = weight->layout.parts[index].bytes;
+    *out = samp_alloc(bytes ? bytes : 1, 1);
+    if (!*out)
+        return samp_fail(error, SAMP_NOMEM, "%s: out of memory for %llu bytes of %s",
+                         samp_model_folder(model), (unsigned long long)bytes,
+                         weight->parts[index]->name);
+    return samp_checkpoint_read(samp_model_checkpoint(model), weight->parts[index], 0, *out, bytes,
+                                error);
+}
+
+/* Parts first … n_parts-1, then the format's check; all released on failure. */
+static samp_status read_parts_from(samp_model *model, const samp_weight_ref *weight, int first,
+                                   void *parts[SAMP_PARTS_MAX], samp_error *error)
+{
+    memset(parts, 0, SAMP_PARTS_MAX * sizeof *parts);
+    samp_status status = SAMP_OK;
+    for (int i = first; i < weight->layout.n_parts && status == SAMP_OK; i++)
+        status = read_part(model, weight, i, &parts[i], error);
+    if (status == SAMP_OK && weight->format->check) {
+        status =
+            weight->format->check(&weight->layout, (const void *const *)parts, weight->name, error);
+        if (status != SAMP_OK) samp_error_prefix(error, "%s", samp_model_folder(model));
+    }
+    if (status != SAMP_OK) samp_model_free_parts(parts);
+    return status;
+}
+
+samp_status samp_model_read_parts(samp_model *model, const samp_weight_ref *weight,
+                                  void *parts[SAMP_PARTS_MAX], samp_error *error)
+{
+    return read_parts_from(model, weight, 0, parts, error);
+}
+
+void samp_model_free_parts(void *parts[SAMP_PARTS_MAX])
+{
+    for (int i = 0; i < SAMP_PARTS_MAX; i++) {
+        samp_free(parts[i]);
+        parts[i] = NULL;
+    }
+}
+
+samp_status samp_panel_range(const samp_format *format, const samp_layout *layout, uint64_t row0,
+                             uint64_t n_rows, uint64_t *at, uint64_t *bytes, samp_error *error)
+{
+    uint64_t total = layout->parts[0].bytes;
+    if (total % layout->rows == 0 && format->group == 0) { /* floats: any rows */
+        *at = total / layout->rows * row0;
+        *bytes = total / layout->rows * n_rows;
+        return SAMP_OK;
+    }
+    samp_layout panel;
+    SAMP_TRY(format->layout(SAMP_PANEL_ROWS, layout->cols, &panel, error));
+    uint64_t first = row0 / SAMP_PANEL_ROWS, end = samp_ceil_div(row0 + n_rows, SAMP_PANEL_ROWS);
+    *at = first * panel.parts[0].bytes;
+    *bytes = row0 + n_rows == layout->rows ? total - *at : (end - first) * panel.parts[0].bytes;
+    return SAMP_OK;
+}
+
+samp_status samp_model_read_rows(samp_model *model, const samp_weight_ref *weight, uint64_t row0,
+                                 uint64_t n_rows, void *scales[SAMP_PARTS_MAX], float *out,
+                                 samp_error *error)
+{
+    const samp_layout *layout = &weight->layout;
+    if (row0 > layout->rows || n_rows > layout->rows - row0 ||
+        (row0 % SAMP_PANEL_ROWS != 0 && weight->format->group != 0))
+        return samp_fail(error, SAMP_INVALID,
+                         "%s: rows %llu to %llu of %s were asked for, it has %llu and panels of %d",
+                         samp_model_folder(model), (unsigned long long)row0,
+                         (unsigned long long)(row0 + n_rows), weight->name,
+                         (unsigned long long)layout->rows, SAMP_PANEL_ROWS);
+    if (layout->n_parts > 1 && !scales[1])
+        SAMP_TRY(read_parts_from(model, weight, 1, scales, error));
+    uint64_t at, bytes;
+    SAMP_TRY(samp_panel_range(weight->format, layout, row0, n_rows, &at, &bytes, error));
+    void *codes = samp_alloc(bytes ? bytes : 1, 1);
+    if (!codes)
+        return samp_fail(error, SAMP_NOMEM, "%s: out of memory for %llu bytes of %s",
+                         samp_model_folder(model), (unsigned long long)bytes, weight->name);
+    samp_status status = samp_checkpoint_read(samp_model_checkpoint(model), weight->parts[0], at,
+                                              codes, bytes, error);
+    if (status == SAMP_OK) {
+        const void *parts[SAMP_PARTS_MAX] = {codes};
+        for (int i = 1; i < layout->n_parts; i++) parts[i] = scales[i];
+        weight->format->decode(layout, parts, row0, n_rows, out);
+    }
+    samp_free(codes);
+    return status;
+}
+
+samp_status samp_model_read_vector(samp_model *model, const samp_weight_ref *weight, float *out,
+                                   samp_error *error)
+{
+    void *scales[SAMP_PARTS_MAX] = {0};
+    samp_status status = samp_model_read_rows(model, weight, 0, 1, scales, out, error);
+    samp_model_free_parts(scales);
+    return status;
+}

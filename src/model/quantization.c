@@ -1,0 +1,119 @@
+/* quantization_config, read and written.
+ *
+ *   {"quant_method": "samp", "quant_type": "samp", "compute_dtype": "bfloat16", "block_size": 64,
+ *    "double_quant": true, "llm_int8_threshold": 6.0,
+ *    "modules": {"model.layers.0.mlp.down_proj": {"format": "nf4", "activation_bits": 16}, …}}
+ *
+ * "modules" decides; the other members say the same in the words other tools use. */
+#include "model/quantization.h"
+#include "model/model.h"
+
+#include <string.h>
+
+static const char SUFFIX[] = ".weight";
+
+/* Length of the module's name: the weight's without ".weight". */
+static size_t module_length(const char *weight_name)
+{
+    size_t n = strlen(weight_name), suffix = sizeof SUFFIX - 1;
+    return n > suffix && strcmp(weight_name + n - suffix, SUFFIX) == 0 ? n - suffix : n;
+}
+
+static samp_status parse_entry(const json_t *value, const char *module,
+                               samp_quantization_entry *out, const char *where, samp_error *error)
+{
+    if (!json_is_object(value))
+        return samp_fail(error, SAMP_CORRUPT,
+                         "%s: quantization_config: module %.200s is not an object", where, module);
+    const char *format = NULL;
+    int64_t bits = 16;
+    samp_status status = samp_json_string(value, "format", true, &format, where, error);
+    if (status == SAMP_OK)
+        status = samp_json_integer(value, "activation_bits", false, 8, 16, &bits, where, error);
+    if (status != SAMP_OK)
+        return samp_error_prefix(error, "quantization_config of module %.200s", module);
+    if (bits != 8 && bits != 16)
+        return samp_fail(error, SAMP_CORRUPT,
+                         "%s: quantization_config: \"activation_bits\" of %.200s is %lld, expected "
+                         "8 or 16",
+                         where, module, (long long)bits);
+    out->format = samp_format_find(format);
+    out->activation_bits = (int)bits;
+    if (out->format) return SAMP_OK;
+    return samp_fail(error, SAMP_UNSUPPORTED,
+                     "%s: quantization_config: format \"%.60s\" of %.200s is unknown, known are %s",
+                     where, format, module, samp_format_names());
+}
+
+samp_status samp_quantization_open(const json_t *root, const json_t **modules, const char *where,
+                                   samp_error *error)
+{
+    *modules = NULL;
+    const json_t *object = json_object_get(root, "quantization_config");
+    if (!object || json_is_null(object)) return SAMP_OK;
+    if (!json_is_object(object))
+        return samp_fail(error, SAMP_CORRUPT, "%s: \"quantization_config\" is not an object",
+                         where);
+    const char *method = NULL;
+    samp_status status = samp_json_string(object, "quant_method", true, &method, where, error);
+    if (status != SAMP_OK) return samp_error_prefix(error, "quantization_config");
+    if (strcmp(method, "samp") != 0)
+        return samp_fail(error, SAMP_UNSUPPORTED,
+                         "%s: \"quant_method\" is \"%.60s\", only \"samp\" can be read; start from "
+                         "the model's 16-bit weights",
+                         where, method);
+    const json_t *list = json_object_get(object, "modules");
+    if (!json_is_object(list))
+        return samp_fail(error, SAMP_CORRUPT,
+                         "%s: quantization_config: \"modules\" is missing or not an object", where);
+    const char *module;
+    json_t *value;
+    samp_quantization_entry entry;
+    json_object_foreach((json_t *)list, module, value)
+        SAMP_TRY(parse_entry(value, module, &entry, where, error));
+    *modules = list;
+    return SAMP_OK;
+}
+
+samp_status samp_quantization_entry_of(const json_t *modules, const char *name,
+                                       samp_quantization_entry *out, const char *where,
+                                       samp_error *error)
+{
+    *out = (samp_quantization_entry){NULL, 16};
+    if (!modules) return SAMP_OK;
+    char module[SAMP_TENSOR_NAME_MAX];
+    size_t n = module_length(name);
+    if (n >= sizeof module) return SAMP_OK;
+    memcpy(module, name, n);
+    module[n] = '\0';
+    const json_t *value = json_object_get(modules, module);
+    return value ? parse_entry(value, module, out, where, error) : SAMP_OK;
+}
+
+json_t *samp_quantization_config(const samp_model *model, const samp_format *const *format_of,
+                                 const int *activation_bits, const char *quant_type)
+{
+    json_t *modules = json_object();
+    bool plain_nf4 = false, nested_nf4 = false;
+    for (size_t i = 0; modules && i < samp_model_count(model); i++) {
+        const samp_format *format = format_of[i];
+        if (!format) continue;
+        plain_nf4 |= format->id == SAMP_FORMAT_NF4_PLAIN;
+        nested_nf4 |= format->id == SAMP_FORMAT_NF4;
+        char module[SAMP_TENSOR_NAME_MAX];
+        const char *name = samp_model_at(model, i)->name;
+        size_t n = module_length(name);
+        memcpy(module, name, n);
+        module[n] = '\0';
+        json_t *entry =
+            json_pack("{s:s, s:i}", "format", format->name, "activation_bits", activation_bits[i]);
+        if (!entry || !samp_json_set(modules, module, entry)) {
+            json_decref(modules);
+            return NULL;
+        }
+    }
+    if (!modules) return NULL;
+    return json_pack("{s:s, s:s, s:s, s:i, s:b, s:f, s:o}", "quant_method", "samp", "quant_type",
+                     quant_type, "compute_dtype", "bfloat16", "block_size", 64, "double_quant",
+                     nested_nf4 || !plain_nf4, "llm_int8_threshold", 6.0, "modules", modules);
+}

@@ -1,0 +1,79 @@
+/* The weights of a Llama-family model: their names, classes and shapes, all from SAMP_ROLE_LIST. */
+#include "model/model.h"
+
+#include <stdio.h>
+
+typedef struct role_row {
+    const char *pattern;
+    bool matrix, per_layer;
+} role_row;
+
+static const role_row ROLES[SAMP_ROLE_COUNT] = {
+#define X(id, name, matrix, per_layer) {name, matrix, per_layer},
+    SAMP_ROLE_LIST(X)
+#undef X
+};
+
+bool samp_role_is_matrix(samp_role role) { return ROLES[role].matrix; }
+
+bool samp_role_is_per_layer(samp_role role) { return ROLES[role].per_layer; }
+
+void samp_role_name(samp_role role, uint32_t layer, char *out)
+{
+    /* The patterns are this file's constants: copying them by hand keeps -Wformat-nonliteral on. */
+    char *at = out, *end = out + SAMP_TENSOR_NAME_MAX - 1;
+    for (const char *p = ROLES[role].pattern; *p && at < end; p++) {
+        if (p[0] == '%' && p[1] == 'u') {
+            int n = snprintf(at, (size_t)(end - at), "%u", layer);
+            at += n;
+            p++;
+        } else {
+            *at++ = *p;
+        }
+    }
+    *at = '\0';
+}
+
+void samp_role_shape(samp_role role, const samp_config *config, uint64_t *rows, uint64_t *cols)
+{
+    uint64_t dim = config->dim, q_dim = (uint64_t)config->n_heads * config->head_dim;
+    uint64_t kv_dim = (uint64_t)config->n_kv_heads * config->head_dim;
+    uint64_t shape[2] = {1, dim}; /* norms */
+    switch (role) {
+    case SAMP_ROLE_EMBED:
+    case SAMP_ROLE_HEAD: shape[0] = config->vocab_size; break;
+    case SAMP_ROLE_Q: shape[0] = q_dim; break;
+    case SAMP_ROLE_K:
+    case SAMP_ROLE_V: shape[0] = kv_dim; break;
+    case SAMP_ROLE_O: shape[0] = dim, shape[1] = q_dim; break;
+    case SAMP_ROLE_GATE:
+    case SAMP_ROLE_UP: shape[0] = config->hidden_dim; break;
+    case SAMP_ROLE_DOWN: shape[0] = dim, shape[1] = config->hidden_dim; break;
+    case SAMP_ROLE_ATTN_NORM:
+    case SAMP_ROLE_MLP_NORM:
+    case SAMP_ROLE_FINAL_NORM:
+    case SAMP_ROLE_COUNT: break;
+    }
+    *rows = shape[0];
+    *cols = shape[1];
+}
+
+const char *samp_role_class(samp_role role)
+{
+    switch (role) {
+    case SAMP_ROLE_EMBED: return "embedding";
+    case SAMP_ROLE_HEAD: return "head";
+    case SAMP_ROLE_Q:
+    case SAMP_ROLE_K:
+    case SAMP_ROLE_V:
+    case SAMP_ROLE_O: return "attention";
+    case SAMP_ROLE_GATE:
+    case SAMP_ROLE_UP:
+    case SAMP_ROLE_DOWN: return "mlp";
+    case SAMP_ROLE_ATTN_NORM:
+    case SAMP_ROLE_MLP_NORM:
+    case SAMP_ROLE_FINAL_NORM:
+    case SAMP_ROLE_COUNT: break;
+    }
+    return "norm";
+}
