@@ -34,6 +34,7 @@ typedef struct samp_weight_source {
     const samp_layout *layout;
     const void *const *parts;
     int activation_bits; /* 8 or 16 */
+    bool embed;          /* `embed` will read rows of it: the device keeps what an exact decode needs */
 } samp_weight_source;
 
 typedef enum samp_kv_type { SAMP_KV_FP16, SAMP_KV_INT8 } samp_kv_type;
@@ -101,7 +102,7 @@ typedef struct samp_backend {
 
     /* ---- enqueued; a step is begin … sync. The batch and what it points to must live until sync. ---- */
     void (*begin)(samp_device *device, const samp_batch *batch);
-    /* out [n_tokens][cols] = rows `tokens` of the weight, decoded exactly. */
+    /* out [n_tokens][cols] = rows `tokens` of the weight (created with source.embed), decoded exactly. */
     void (*embed)(samp_device *device, const samp_weight *weight, samp_tensor *out);
     /* out[i] [n][rows_i] = input · weight[i]^T (added to out[i] when add); all weights have the same number of columns.
      * n is the step's n_tokens, or n_rows of a gathered input. */

@@ -5,7 +5,7 @@
  * lanes    Sums run in 16 lanes: lane l takes elements l, l+16, l+32, … in order with fmaf; then lanes are
  *          added in halves: 8, 4, 2, 1 (samp_dot). One AVX-512 register or two of AVX2 hold the lanes.
  * matmul   float weights (fp32, bf16, fp16, and every format in exact mode):
- *              y = w[0]*x[0]; then y = fmaf(w[k], x[k], y) for k in order, starting from y = 0.
+ *              y = 0; y = fmaf(w[k], x[k], y) for k in order.
  *          integer form (format.h), groups of g columns, input quantized in groups of 64 (below):
  *              y = 0; for each group: S = sum t[k]*q[k], exact in int32;
  *              y = fmaf((float)S, w_scale*x_scale, y)      (x_scale of the 64-group the group lies in)
@@ -81,15 +81,20 @@ static inline void samp_rmsnorm(const float *x, const float *gain, size_t dim, f
     for (size_t i = 0; i < dim; i++) y[i] = x[i] * r * gain[i];
 }
 
-/* One group of n <= 64 inputs: q, the scale, and the sum of q (for kernels with unsigned weights). */
+/* One group of n <= 64 inputs: q, the scale, and the sum of q (for kernels with unsigned weights). The
+ * maximum is taken over the bits of |x|: as integers they are ordered like the floats, with NaN on top. */
 static inline float samp_input_quantize(const float *x, size_t n, int n_max, int16_t *q, int32_t *sum)
 {
-    float m = 0;
-    for (size_t i = 0; i < n; i++) m = fmaxf(m, fabsf(x[i]));
+    uint32_t bits = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t magnitude = samp_float_bits(x[i]) & 0x7fffffff;
+        bits = magnitude > bits ? magnitude : bits;
+    }
+    float m = samp_bits_float(bits);
     *sum = 0;
-    if (!(m >= 1e-30f)) {
+    if (!(m >= 1e-30f) || bits >= 0x7f800000) {
         for (size_t i = 0; i < n; i++) q[i] = 0;
-        return 0;
+        return bits >= 0x7f800000 ? NAN : 0;
     }
     float factor = (float)n_max / m;
     for (size_t i = 0; i < n; i++) {
