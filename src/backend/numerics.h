@@ -81,15 +81,22 @@ static inline void samp_rmsnorm(const float *x, const float *gain, size_t dim, f
     for (size_t i = 0; i < dim; i++) y[i] = x[i] * r * gain[i];
 }
 
-/* One group of n <= 64 inputs: q, the scale, and the sum of q (for kernels with unsigned weights). The
- * maximum is taken over the bits of |x|: as integers they are ordered like the floats, with NaN on top. */
-static inline float samp_input_quantize(const float *x, size_t n, int n_max, int16_t *q, int32_t *sum)
+/* The largest |x|, as its bits: as integers they are ordered like the floats, with NaN on top. */
+static inline uint32_t samp_max_bits(const float *x, size_t n)
 {
-    uint32_t bits = 0;
+    uint32_t max = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t magnitude = samp_float_bits(x[i]) & 0x7fffffff;
-        bits = magnitude > bits ? magnitude : bits;
+        max = magnitude > max ? magnitude : max;
     }
+    return max;
+}
+
+/* One group of n <= 64 inputs: q, the scale, and the sum of q (for kernels with unsigned weights). A group
+ * with an infinity or NaN has a NaN scale, so that its outputs are NaN. */
+static inline float samp_input_quantize(const float *x, size_t n, int n_max, int16_t *q, int32_t *sum)
+{
+    uint32_t bits = samp_max_bits(x, n);
     float m = samp_bits_float(bits);
     *sum = 0;
     if (!(m >= 1e-30f) || bits >= 0x7f800000) {
@@ -111,13 +118,14 @@ static inline void samp_rope_pair(float *x0, float *x1, float c, float s)
     *x1 = fmaf(b, c, a * s);
 }
 
+/* Like samp_input_quantize: what is not finite becomes a NaN scale, and reaches the logits. */
 static inline float samp_kv_quantize(const float *x, size_t n, int8_t *q)
 {
-    float m = 0;
-    for (size_t i = 0; i < n; i++) m = fmaxf(m, fabsf(x[i]));
-    if (!(m >= 1e-30f)) {
+    uint32_t bits = samp_max_bits(x, n);
+    float m = samp_bits_float(bits);
+    if (!(m >= 1e-30f) || bits >= 0x7f800000) {
         for (size_t i = 0; i < n; i++) q[i] = 0;
-        return 0;
+        return bits >= 0x7f800000 ? NAN : 0;
     }
     float factor = 127.0f / m;
     for (size_t i = 0; i < n; i++) q[i] = (int8_t)nearbyintf(x[i] * factor);
