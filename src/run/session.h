@@ -7,19 +7,32 @@
 #include "base/clock.h"
 #include "model/model.h"
 
+/* Called in every step just before linear layers multiply their input (role: Q for q, k, v; O; GATE
+ * for gate and up; DOWN; HEAD): it may enqueue reads of the input's tensors, which hold n_rows
+ * rows. */
+typedef struct samp_tap {
+    void (*input)(void *context, const samp_backend *backend, samp_device *device, samp_role role,
+                  uint32_t layer, const samp_input *input, uint32_t n_rows);
+    void *context;
+} samp_tap;
+
 typedef struct samp_session_options {
-    const char *backend;      /* NULL or "cpu": built in; else samp-backend-NAME.so */
-    unsigned n_threads;       /* 0 = what affinity and cgroup allow */
+    const char *backend; /* NULL or "cpu": built in; else samp-backend-NAME.so */
+    unsigned n_threads;  /* 0 = what affinity and cgroup allow */
     bool exact;
     samp_kv_type kv_type;
-    uint32_t context;         /* positions the KV store holds, over all sequences; 0 = min(max_positions, 4096) */
-    uint32_t max_batch;       /* tokens a step; 0 = 512 */
-    samp_progress progress;   /* "load", bytes */
+    uint32_t context;   /* positions the KV store holds, over all sequences; 0 = min(max_positions,
+                           4096) */
+    uint32_t max_batch; /* tokens a step; 0 = 512 */
+    samp_progress progress; /* "load", bytes */
+    samp_tap tap;           /* zeroed = none */
 } samp_session_options;
 
 typedef struct samp_session samp_session;
 
-samp_status samp_session_open(samp_session **out, samp_model *model, const samp_session_options *options, samp_error *error);
+/* The model is read during the call only; it may be closed before the session. */
+samp_status samp_session_open(samp_session **out, samp_model *model,
+                              const samp_session_options *options, samp_error *error);
 void samp_session_close(samp_session *session);
 const samp_config *samp_session_config(const samp_session *session);
 const samp_backend *samp_session_backend(const samp_session *session);
@@ -29,11 +42,13 @@ uint64_t samp_session_weight_bytes(const samp_session *session);
 uint64_t samp_session_kv_bytes(const samp_session *session);
 uint32_t samp_session_max_batch(const samp_session *session);
 unsigned samp_session_threads(const samp_session *session);
+uint32_t samp_session_context(const samp_session *session); /* positions the KV store holds */
 
 /* A sequence owns KV blocks; its positions grow as tokens are fed. */
 typedef struct samp_sequence samp_sequence;
 samp_status samp_sequence_create(samp_session *session, samp_sequence **out, samp_error *error);
-void samp_sequence_release(samp_session *session, samp_sequence *sequence); /* gives its blocks back */
+void samp_sequence_release(samp_session *session,
+                           samp_sequence *sequence); /* gives its blocks back */
 uint32_t samp_sequence_length(const samp_sequence *sequence);
 /* Forgets positions from `length` on (0 = empty); blocks past it are given back. */
 void samp_sequence_truncate(samp_session *session, samp_sequence *sequence, uint32_t length);
@@ -43,15 +58,25 @@ typedef struct samp_feed {
     samp_sequence *sequence;
     const int32_t *tokens;
     uint32_t n_tokens;
-    bool all_logits;  /* one row a token; else only for the last token */
-    float *logits;    /* [n_tokens or 1][vocab_size], NULL = none wanted */
+    bool all_logits; /* one row a token; else only for the last token */
+    float *logits;   /* [n_tokens or 1][vocab_size], NULL = none wanted */
 } samp_feed;
 
-/* One step. Fails with SAMP_LIMIT when KV blocks or the batch run out (then nothing was changed), SAMP_INVALID for a
- * token id outside the vocabulary, SAMP_NUMERIC when a logit is not finite. */
-samp_status samp_session_step(samp_session *session, const samp_feed *feeds, uint32_t n_feeds, samp_error *error);
-/* Any number of tokens of one sequence, in steps of at most max_batch; logits as for a feed. */
-samp_status samp_session_prefill(samp_session *session, samp_sequence *sequence, const int32_t *tokens, uint32_t n_tokens,
-                                 bool all_logits, float *logits, samp_error *error);
+/* Blocks of SAMP_KV_BLOCK positions that no sequence holds, and how many more a sequence needs for
+ * n_tokens more. */
+uint32_t samp_session_kv_free(const samp_session *session);
+uint32_t samp_sequence_kv_needed(const samp_sequence *sequence, uint32_t n_tokens);
+
+/* One step. Fails with SAMP_LIMIT when KV blocks, the batch or a sequence's positions run out,
+ * SAMP_INVALID for a token id outside the vocabulary or a sequence given twice, SAMP_NUMERIC when a
+ * wanted logit is not finite. After any failure all sequences are as they were (the logits buffers
+ * may have been written). */
+samp_status samp_session_step(samp_session *session, const samp_feed *feeds, uint32_t n_feeds,
+                              samp_error *error);
+/* Any number of tokens of one sequence, in steps of at most max_batch; logits and failures as for a
+ * feed. */
+samp_status samp_session_prefill(samp_session *session, samp_sequence *sequence,
+                                 const int32_t *tokens, uint32_t n_tokens, bool all_logits,
+                                 float *logits, samp_error *error);
 
 #endif

@@ -1,0 +1,35 @@
+/* Opening a model for a command, with a progress line. */
+#include "command/loaded.h"
+
+#include <string.h>
+
+samp_status samp_loaded_open(samp_loaded *out, const char *folder, const samp_run_options *options, uint32_t context,
+                             bool with_tokenizer, samp_error *error)
+{
+    *out = (samp_loaded){0};
+    samp_status status = samp_model_open(&out->model, folder, error);
+    if (status == SAMP_OK && with_tokenizer) status = samp_tokenizer_load(&out->tokenizer, folder, error);
+    if (status == SAMP_OK) {
+        samp_meter meter;
+        samp_session_options session = {
+            .backend = options->backend,
+            .n_threads = (unsigned)options->threads,
+            .exact = options->exact,
+            .kv_type = strcmp(options->kv, "int8") == 0 ? SAMP_KV_INT8 : SAMP_KV_FP16,
+            .context = context,
+            .progress = samp_meter_start(&meter, "B"),
+        };
+        status = samp_session_open(&out->session, out->model, &session, error);
+        samp_meter_stop(&meter);
+    }
+    if (status != SAMP_OK) samp_loaded_close(out);
+    return status;
+}
+
+void samp_loaded_close(samp_loaded *loaded)
+{
+    if (loaded->session) samp_session_close(loaded->session);
+    if (loaded->tokenizer) samp_tokenizer_release(loaded->tokenizer);
+    if (loaded->model) samp_model_close(loaded->model);
+    *loaded = (samp_loaded){0};
+}
