@@ -1,6 +1,6 @@
-/* A cursor over bytes from outside: every number is checked against the bytes left. The first failure
- * is kept (file, byte offset, what was expected) and makes all later reads return zero, so that a parser
- * can read straight through and look once. Integers are little-endian. */
+/* A cursor over bytes from outside: every number is checked against the bytes left. The first
+ * failure is kept (file, byte offset, what was expected) and makes all later reads return zero, so
+ * that a parser can read straight through and look once. Integers are little-endian. */
 #ifndef SAMP_FILE_CURSOR_H
 #define SAMP_FILE_CURSOR_H
 
@@ -16,7 +16,8 @@ typedef struct samp_cursor {
     samp_error *error;  /* filled by it */
 } samp_cursor;
 
-void samp_cursor_init(samp_cursor *cursor, const void *data, uint64_t size, const char *where, samp_error *error);
+void samp_cursor_init(samp_cursor *cursor, const void *data, uint64_t size, const char *where,
+                      samp_error *error);
 uint8_t samp_cursor_u8(samp_cursor *cursor, const char *what);
 uint16_t samp_cursor_u16(samp_cursor *cursor, const char *what);
 uint32_t samp_cursor_u32(samp_cursor *cursor, const char *what);

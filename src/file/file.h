@@ -16,17 +16,23 @@ void samp_file_close(samp_file *file); /* NULL allowed */
 uint64_t samp_file_size(const samp_file *file);
 const char *samp_file_path(const samp_file *file);
 /* Exactly n bytes at offset. */
-samp_status samp_file_read(samp_file *file, uint64_t offset, void *out, uint64_t n, samp_error *error);
-/* Tells the kernel that these bytes will not be needed again (keeps a streaming run out of the page cache). */
+samp_status samp_file_read(samp_file *file, uint64_t offset, void *out, uint64_t n,
+                           samp_error *error);
+/* Tells the kernel that these bytes will not be needed again (keeps a streaming run out of the page
+ * cache). */
 void samp_file_forget(samp_file *file, uint64_t offset, uint64_t n);
 /* The whole of a small file, at most max_bytes. */
-samp_status samp_file_slurp(const char *path, uint64_t max_bytes, samp_buffer *out, samp_error *error);
+samp_status samp_file_slurp(const char *path, uint64_t max_bytes, samp_buffer *out,
+                            samp_error *error);
 
-/* A file being written: bytes go to `path` + ".tmp-<pid>"; commit makes it durable and visible in one step. */
+/* A file being written: bytes go to `path` + ".tmp-<pid>"; commit makes it durable and visible in
+ * one step. */
 typedef struct samp_output samp_output;
 samp_status samp_output_create(samp_output **out, const char *path, samp_error *error);
-samp_status samp_output_write(samp_output *output, const void *bytes, uint64_t n, samp_error *error); /* append */
-samp_status samp_output_write_at(samp_output *output, uint64_t offset, const void *bytes, uint64_t n, samp_error *error);
+samp_status samp_output_write(samp_output *output, const void *bytes, uint64_t n,
+                              samp_error *error); /* append */
+samp_status samp_output_write_at(samp_output *output, uint64_t offset, const void *bytes,
+                                 uint64_t n, samp_error *error);
 /* fsync, rename, fsync of the folder; releases output also on failure. */
 samp_status samp_output_commit(samp_output *output, samp_error *error);
 /* Removes what was written; NULL allowed. */
@@ -36,7 +42,8 @@ samp_status samp_file_write(const char *path, const void *bytes, uint64_t n, sam
 samp_status samp_file_copy(const char *from, const char *to, samp_error *error);
 
 /* out = folder + "/" + name; SAMP_LIMIT when longer than n. */
-samp_status samp_path_join(char *out, size_t n, const char *folder, const char *name, samp_error *error);
+samp_status samp_path_join(char *out, size_t n, const char *folder, const char *name,
+                           samp_error *error);
 samp_status samp_make_folder(const char *path, samp_error *error); /* existing is fine */
 samp_status samp_sync_folder(const char *path, samp_error *error);
 /* Removes a folder and what is in it (never follows a link). */
