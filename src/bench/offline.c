@@ -93,14 +93,14 @@ static double bytes_per_token(samp_session *session, const samp_bench_test *test
 static samp_status run_test(bench_run *runs, size_t n_runs, const samp_bench_test *test, uint32_t repetitions,
                             samp_bench_figure *figures, samp_error *error)
 {
-    double *rates = samp_alloc(n_runs * repetitions, sizeof *rates), seconds;
+    double *rates = samp_alloc(n_runs * repetitions, sizeof *rates), seconds = 0;
     if (!rates) return samp_fail(error, SAMP_NOMEM, "out of memory for %u repetitions", repetitions);
     samp_status status = SAMP_OK;
     for (uint32_t r = 0; r <= repetitions && status == SAMP_OK; r++)
         for (size_t s = 0; s < n_runs && status == SAMP_OK; s++) {
             size_t which = r % 2 ? n_runs - 1 - s : s; /* A B, B A, …: a steady drift cancels */
             status = run_once(&runs[which], test, &seconds, error);
-            if (r) rates[which * repetitions + r - 1] = test->n_tokens / seconds;
+            if (r && status == SAMP_OK) rates[which * repetitions + r - 1] = test->n_tokens / seconds;
         }
     for (size_t s = 0; s < n_runs && status == SAMP_OK; s++) {
         figures[s] = summarize(rates + s * repetitions, repetitions);

@@ -1,0 +1,48 @@
+# The front door. `make demo` and `make test` do all the set-up a fresh Debian 12 machine needs.
+BUILD   := build/release
+PREFIX  ?= /usr/local
+JOBS    ?= $(shell nproc)
+SAMP    := $(BUILD)/samp
+
+.PHONY: all setup test demo bench install check-asan check-tsan fuzz format clean help
+
+all: setup ## build the program (build/release/samp)
+	@cmake --preset release >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS)
+
+setup: ## install the Debian packages that are missing
+	@tools/setup.sh
+
+test: all ## build and run every test
+	@ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure
+
+demo: all ## the whole journey on a real model: import, quantize, validate, compare
+	@tools/demo.sh $(SAMP)
+
+bench: all ## this machine's speed on the demo's artifact beside its 16-bit original
+	@tools/demo.sh $(SAMP) --only-models
+	@$(SAMP) bench --offline demo/model demo/artifact
+
+install: all ## install program, backends, man pages and completions under PREFIX
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+check-asan: setup ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@cmake --preset asan >/dev/null && cmake --build build/asan -j $(JOBS)
+	@ctest --test-dir build/asan -j $(JOBS) --output-on-failure
+
+check-tsan: setup ## the tests that use threads under ThreadSanitizer
+	@cmake --preset tsan >/dev/null && cmake --build build/tsan -j $(JOBS)
+	@ctest --test-dir build/tsan -j $(JOBS) --output-on-failure -L 'base|cpu|backend|run|eval|quantize'
+
+fuzz: setup ## build the fuzzers and run each for FUZZ_SECONDS (default 60)
+	@cmake --preset fuzz >/dev/null && cmake --build build/fuzz -j $(JOBS)
+	@tools/fuzz.sh build/fuzz $${FUZZ_SECONDS:-60}
+
+format: ## reformat all C files
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean: ## remove everything that was built
+	@rm -rf build
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
