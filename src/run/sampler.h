@@ -6,11 +6,11 @@
 #include "base/prng.h"
 
 typedef struct samp_sampler_options {
-    float temperature; /* 0 = greedy */
-    float top_p;       /* 1 = off */
-    float min_p;       /* 0 = off */
-    int top_k;         /* 0 = off */
-    float repetition_penalty; /* 1 = off */
+    float temperature;                         /* 0 = greedy */
+    float top_p;                               /* 1 = off */
+    float min_p;                               /* 0 = off */
+    int top_k;                                 /* 0 = off */
+    float repetition_penalty;                  /* 1 = off */
     float frequency_penalty, presence_penalty; /* 0 = off */
     uint64_t seed;
 } samp_sampler_options;
@@ -21,7 +21,8 @@ samp_sampler_options samp_sampler_defaults(void);
 samp_status samp_sampler_check(const samp_sampler_options *options, samp_error *error);
 
 typedef struct samp_sampler samp_sampler;
-samp_status samp_sampler_create(samp_sampler **out, const samp_sampler_options *options, uint32_t vocab_size, samp_error *error);
+samp_status samp_sampler_create(samp_sampler **out, const samp_sampler_options *options,
+                                uint32_t vocab_size, samp_error *error);
 void samp_sampler_release(samp_sampler *sampler);
 /* Counts a token (prompt or generated) for the penalties. */
 void samp_sampler_accept(samp_sampler *sampler, int32_t token, bool generated);

@@ -1,0 +1,68 @@
+/* The model, top to bottom: a Llama-family transformer as a backend's operations.
+ *
+ * Everything here only enqueues; the caller syncs. Norms and the gated product are made on the way
+ * into the matmul that needs them, so that no backend has to write them out. */
+#include "run/network.h"
+
+static samp_input plain(const samp_tensor *x) { return (samp_input){SAMP_INPUT_PLAIN, .x = x}; }
+
+static samp_input norm(const samp__network *net, const samp_tensor *x, const samp_tensor *gain)
+{
+    return (samp_input){SAMP_INPUT_NORM, .x = x, .gain = gain, .eps = net->config.rms_norm_eps};
+}
+
+static samp_input silu(samp_tensor *const gate_up[2])
+{
+    return (samp_input){SAMP_INPUT_SILU, .x = gate_up[0], .y = gate_up[1]};
+}
+
+/* outs[i] = input · weights[i]^T over n rows; added to what is there when add. */
+static void multiply(const samp__network *net, samp_role role, uint32_t layer, uint32_t n,
+                     samp_input input, int n_weights, const samp_weight *const weights[],
+                     samp_tensor *const outs[], bool add)
+{
+    if (net->tap.input)
+        net->tap.input(net->tap.context, net->backend, net->device, role, layer, &input, n);
+    net->backend->matmul(net->device, n, &input, n_weights, weights, outs, add);
+}
+
+/* Rotates q and k, appends k and v to the cache, attends. */
+static void attend(const samp__network *net, uint32_t layer, samp_kv *kv)
+{
+    const samp_config *c = &net->config;
+    samp_attention attention = {.layer = layer,
+                                .n_heads = c->n_heads,
+                                .n_kv_heads = c->n_kv_heads,
+                                .head_dim = c->head_dim,
+                                .scale = 1.0f / sqrtf((float)c->head_dim),
+                                .rope = net->rope,
+                                .q = net->qkv[0],
+                                .k = net->qkv[1],
+                                .v = net->qkv[2],
+                                .out = net->attended};
+    net->backend->attention(net->device, kv, &attention);
+}
+
+void samp__forward(const samp__network *net, samp_kv *kv, const samp_batch *batch,
+                   const uint32_t *rows, uint32_t n_rows)
+{
+    const samp_backend *run = net->backend;
+    uint32_t n = batch->n_tokens;
+    samp_tensor *x = net->x;
+
+    run->begin(net->device, batch);
+    run->embed(net->device, net->embed[0], x);
+    for (uint32_t i = 0; i < net->config.n_layers; i++) {
+        const samp__layer *l = &net->layers[i];
+        multiply(net, SAMP_ROLE_Q, i, n, norm(net, x, l->attn_norm), 3, l->qkv, net->qkv, false);
+        attend(net, i, kv);
+        multiply(net, SAMP_ROLE_O, i, n, plain(net->attended), 1, l->o, &x, true);
+        multiply(net, SAMP_ROLE_GATE, i, n, norm(net, x, l->mlp_norm), 2, l->gate_up, net->gate_up,
+                 false);
+        multiply(net, SAMP_ROLE_DOWN, i, n, silu(net->gate_up), 1, l->down, &x, true);
+    }
+    if (n_rows == 0) return;
+    run->gather(net->device, x, rows, n_rows, net->config.dim, net->last);
+    multiply(net, SAMP_ROLE_HEAD, 0, n_rows, norm(net, net->last, net->final_norm), 1, net->head,
+             net->logits, false);
+}

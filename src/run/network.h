@@ -1,0 +1,53 @@
+/* A model on a device: its weights in kernel layout, the tensors a step works in, and the forward
+ * pass. Private to the run room; a session owns one. */
+#ifndef SAMP_RUN_NETWORK_H
+#define SAMP_RUN_NETWORK_H
+
+#include "run/session.h"
+
+/* Matrices that share an input stand together: one matmul each. */
+typedef struct samp__layer {
+    const samp_tensor *attn_norm, *mlp_norm; /* [dim] */
+    const samp_weight *qkv[3], *o[1], *gate_up[2], *down[1];
+} samp__layer;
+
+typedef struct samp__network {
+    const samp_backend *backend;
+    samp_device *device;
+    samp_config config;
+    samp_tap tap;
+
+    const samp_weight *embed[1], *head[1]; /* the same weight when tied */
+    const samp_tensor *final_norm;
+    samp__layer *layers;   /* [n_layers] */
+    samp_tensor *rope;     /* [n_positions][head_dim/2][2]: cos, sin */
+    uint64_t weight_bytes; /* read to make one token */
+    samp_weight **weights; /* all matrices, for release */
+    samp_tensor **norms;   /* all norm vectors, for release */
+    size_t n_weights, n_norms;
+
+    uint32_t n_tokens, n_rows; /* what the tensors below have room for */
+    samp_tensor *x;            /* [n_tokens][dim], the residual stream */
+    samp_tensor *qkv[3];       /* [n_tokens][heads * head_dim] */
+    samp_tensor *attended;     /* [n_tokens][n_heads * head_dim] */
+    samp_tensor *gate_up[2];   /* [n_tokens][hidden_dim] */
+    samp_tensor *last;         /* [n_rows][dim], rows of x that want logits */
+    samp_tensor *logits[1];    /* [n_rows][vocab_size] */
+} samp__network;
+
+/* Reads all weights from the model, one tensor at a time, and makes the table for positions 0 …
+ * n_positions-1. backend, device and tap are set. On failure release what is there with
+ * samp__network_release. */
+samp_status samp__network_load(samp__network *network, samp_model *model, uint32_t n_positions,
+                               const samp_progress *progress, samp_error *error);
+void samp__network_release(samp__network *network);
+/* Room for a step; allocates only when it is larger than any before. */
+samp_status samp__network_reserve(samp__network *network, uint32_t n_tokens, uint32_t n_rows,
+                                  samp_error *error);
+
+/* Enqueues one step. rows [n_rows] are the tokens of the batch whose logits are wanted: they come
+ * to network->logits in this order. Batch and rows must live until sync. */
+void samp__forward(const samp__network *network, samp_kv *kv, const samp_batch *batch,
+                   const uint32_t *rows, uint32_t n_rows);
+
+#endif
