@@ -1,14 +1,16 @@
-/* THE table of number formats. Everything that must know a format asks this table: the quantizer, the
- * validator, the planner, the loader, the backends. A new format is one row of SAMP_FORMAT_LIST, one
- * file here with its plain scalar definition, and one kernel per backend; nothing else names formats.
+/* THE table of number formats. Everything that must know a format asks this table: the quantizer,
+ * the validator, the planner, the loader, the backends. A new format is one row of
+ * SAMP_FORMAT_LIST, one file here with its plain scalar definition, and one kernel per backend;
+ * nothing else names formats.
  *
- * A weight matrix is [rows][cols] = [out_features][in_features], row-major. In an artifact it is one to
- * SAMP_PARTS_MAX tensors, its *parts*: part 0 holds the codes of all weights and can be written and read
- * panel by panel (a panel = some whole rows, a multiple of SAMP_PANEL_ROWS, but for the last); the other
- * parts (scales) are small and are held whole.
+ * A weight matrix is [rows][cols] = [out_features][in_features], row-major. In an artifact it is
+ * one to SAMP_PARTS_MAX tensors, its *parts*: part 0 holds the codes of all weights and can be
+ * written and read panel by panel (a panel = some whole rows, a multiple of SAMP_PANEL_ROWS, but
+ * for the last); the other parts (scales) are small and are held whole.
  *
- * Names of parts for a tensor NAME ("model.layers.0.mlp.down_proj.weight"): NAME + suffix, except that a
- * suffix that starts with '!' replaces the ending ".weight" ("!.SCB" -> "….down_proj.SCB"). */
+ * Names of parts for a tensor NAME ("model.layers.0.mlp.down_proj.weight"): NAME + suffix, except
+ * that a suffix that starts with '!' replaces the ending ".weight" ("!.SCB" -> "….down_proj.SCB").
+ */
 #ifndef SAMP_FORMAT_FORMAT_H
 #define SAMP_FORMAT_FORMAT_H
 
@@ -39,8 +41,9 @@ typedef enum samp_format_id {
 
 enum {
     SAMP_PARTS_MAX = 6,
-    SAMP_PANEL_ROWS = 64, /* panels start at multiples of this; 64 rows of any width are whole NF4 blocks */
-    SAMP_GROUP_ROW = -1   /* samp_format.group: one scale a row */
+    SAMP_PANEL_ROWS =
+        64, /* panels start at multiples of this; 64 rows of any width are whole NF4 blocks */
+    SAMP_GROUP_ROW = -1 /* samp_format.group: one scale a row */
 };
 
 /* One tensor of the artifact that stores part of a weight. */
@@ -61,44 +64,52 @@ typedef struct samp_layout {
 } samp_layout;
 
 /* What multiplies the format without expanding it first; bits of samp_format.native. */
-enum { SAMP_NATIVE_CPU_INT8 = 1, SAMP_NATIVE_TENSOR_INT8 = 2, SAMP_NATIVE_TENSOR_FP8 = 4, SAMP_NATIVE_TENSOR_F16 = 8 };
+enum {
+    SAMP_NATIVE_CPU_INT8 = 1,
+    SAMP_NATIVE_TENSOR_INT8 = 2,
+    SAMP_NATIVE_TENSOR_FP8 = 4,
+    SAMP_NATIVE_TENSOR_F16 = 8
+};
 
 /* Options of an encode; zeroed = plain absmax rounding. */
 typedef struct samp_encode_options {
-    /* [cols] second moment of each input channel, NULL = all 1: weighs the error in the scale search. */
+    /* [cols] second moment of each input channel, NULL = all 1: weighs the error in the scale
+     * search. */
     const float *input_moment;
-    /* Search the scale (17 factors, both signs where the stored scale has a sign, then least squares)
-     * instead of taking absmax. */
+    /* Search the scale (17 factors, both signs where the stored scale has a sign, then least
+     * squares) instead of taking absmax. */
     bool search;
 } samp_encode_options;
 
 typedef struct samp_format {
     samp_format_id id;
     const char *name;
-    const char *summary;  /* half a line for `samp inspect` and --help */
-    double code_bits;     /* bits of one weight, scales excluded */
-    int group;            /* weights along a row that share a scale; 0 none; SAMP_GROUP_ROW */
-    unsigned native;      /* SAMP_NATIVE_… */
+    const char *summary; /* half a line for `samp inspect` and --help */
+    double code_bits;    /* bits of one weight, scales excluded */
+    int group;           /* weights along a row that share a scale; 0 none; SAMP_GROUP_ROW */
+    unsigned native;     /* SAMP_NATIVE_… */
 
     /* Parts, shapes and bytes for a matrix. Errors: SAMP_LIMIT when a size overflows. */
     samp_status (*layout)(uint64_t rows, uint64_t cols, samp_layout *out, samp_error *error);
 
-    /* Encodes rows row0 … row0+n_rows-1 given in w [n_rows][cols]. parts[0] points to this panel's codes;
-     * parts[1…] to the whole parts, of which the rows' share is written. work [work_floats], zeroed before
-     * the first panel, belongs to the whole tensor. Values must be finite (the caller checks). */
+    /* Encodes rows row0 … row0+n_rows-1 given in w [n_rows][cols]. parts[0] points to this panel's
+     * codes; parts[1…] to the whole parts, of which the rows' share is written. work [work_floats],
+     * zeroed before the first panel, belongs to the whole tensor. Values must be finite (the caller
+     * checks). */
     void (*encode)(const samp_layout *layout, const float *w, uint64_t row0, uint64_t n_rows,
                    const samp_encode_options *options, void *const parts[], float *work);
 
     /* After the last panel: completes parts[1…] from work (NF4: double quantization of the scales).
      * NULL when there is nothing to do. */
-    samp_status (*finish)(const samp_layout *layout, void *const parts[], float *work, samp_error *error);
+    samp_status (*finish)(const samp_layout *layout, void *const parts[], float *work,
+                          samp_error *error);
 
     /* Exact decode of the same rows to out [n_rows][cols]; parts as for encode. */
-    void (*decode)(const samp_layout *layout, const void *const parts[], uint64_t row0, uint64_t n_rows,
-                   float *out);
+    void (*decode)(const samp_layout *layout, const void *const parts[], uint64_t row0,
+                   uint64_t n_rows, float *out);
 
-    /* Header and metadata check of scale parts for the validator and loader: finite, allowed sign, code
-     * tables as they must be. parts[0] may be NULL. NULL when there is nothing to check. */
+    /* Header and metadata check of scale parts for the validator and loader: finite, allowed sign,
+     * code tables as they must be. parts[0] may be NULL. NULL when there is nothing to check. */
     samp_status (*check)(const samp_layout *layout, const void *const parts[], const char *name,
                          samp_error *error);
 } samp_format;
@@ -112,26 +123,27 @@ const char *samp_format_names(void);
 double samp_format_bits(const samp_format *format, uint64_t rows, uint64_t cols);
 
 /* Writes the name of a part of tensor `name` to out (n bytes); SAMP_LIMIT when it does not fit. */
-samp_status samp_part_name(char *out, size_t n, const char *name, const samp_part *part, samp_error *error);
+samp_status samp_part_name(char *out, size_t n, const char *name, const samp_part *part,
+                           samp_error *error);
 
-/* ---- What kernels need to know of formats whose products are integers --------------------------------
- * A format with integer products gives, for every row and group of `group` columns, a weight
- * value = scale * t where t is an integer in -128 … 127; `samp_integer_form` expands rows into these.
- * It is the definition kernels must equal; the default path of every backend multiplies these integers.
- *   nf4: t = round(124.1 * code value), scale = absmax / 124.1f     (exact mode uses the real table)
- *   nf4a: t = table value; int8/int6/int5: t = the integer itself
- *   fp8: each group of 64 is requantized: scale = max|w|/127, t = rint(w/scale)
+/* ---- What kernels need to know of formats whose products are integers
+ * -------------------------------- A format with integer products gives, for every row and group of
+ * `group` columns, a weight value = scale * t where t is an integer in -128 … 127;
+ * `samp_integer_form` expands rows into these. It is the definition kernels must equal; the default
+ * path of every backend multiplies these integers. nf4: t = round(124.1 * code value), scale =
+ * absmax / 124.1f     (exact mode uses the real table) nf4a: t = table value; int8/int6/int5: t =
+ * the integer itself fp8: each group of 64 is requantized: scale = max|w|/127, t = rint(w/scale)
  * group is 64 (32 for nf4a_g32); a last short group is padded with t = 0. */
 typedef struct samp_integer_rows {
     int8_t *t;    /* [n_rows][cols_padded], cols_padded = cols rounded up to a multiple of 64 */
     float *scale; /* [n_rows][cols_padded / group] */
 } samp_integer_rows;
 
-/* Group size of the integer form, 0 when the format has none (fp32, bf16, fp16; NF4 when cols % 64 != 0,
- * because its flat blocks then cross rows): such weights multiply in float. */
+/* Group size of the integer form, 0 when the format has none (fp32, bf16, fp16; NF4 when cols % 64
+ * != 0, because its flat blocks then cross rows): such weights multiply in float. */
 int samp_integer_group(const samp_layout *layout, samp_format_id id);
-void samp_integer_form(samp_format_id id, const samp_layout *layout, const void *const parts[], uint64_t row0,
-                       uint64_t n_rows, samp_integer_rows *out);
+void samp_integer_form(samp_format_id id, const samp_layout *layout, const void *const parts[],
+                       uint64_t row0, uint64_t n_rows, samp_integer_rows *out);
 /* For 4-bit codebook formats: the 16 integers t of its codes; NULL for other formats. */
 const int8_t *samp_integer_codebook(samp_format_id id);
 

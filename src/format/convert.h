@@ -1,0 +1,14 @@
+/* Arrays of bf16, fp16 and fp8 to floats and back: base/half.h's definitions at the speed of the
+ * host's instruction set. The narrow side may lie at any byte, as tensors in a mapped file do. */
+#ifndef SAMP_FORMAT_CONVERT_H
+#define SAMP_FORMAT_CONVERT_H
+
+#include <stddef.h>
+
+void samp_bf16_to_floats(const void *in, size_t n, float *out);
+void samp_bf16_from_floats(const float *in, size_t n, void *out);
+void samp_fp16_to_floats(const void *in, size_t n, float *out);
+void samp_fp16_from_floats(const float *in, size_t n, void *out); /* beyond 65504: infinity */
+void samp_e4m3_to_floats(const void *in, size_t n, float *out);
+
+#endif

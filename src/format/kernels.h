@@ -1,0 +1,46 @@
+/* The inner loops of this room, one table of functions for each instruction set.
+ *
+ * kernels_scalar.c is the definition; the others give the same bytes (tests/format/test_kernels.c
+ * compares with memcmp). Inputs are finite. No pointer needs alignment. */
+#ifndef SAMP_FORMAT_KERNELS_H
+#define SAMP_FORMAT_KERNELS_H
+
+#include "base/cpu.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct samp__kernels {
+    float (*absmax)(const float *w, size_t n);
+
+    /* Code = how many of the 15 ascending midpoints are below w*inv (a tie takes the lower code);
+     * two codes a byte, even element in the high nibble. An odd last one is paired with code `pad`.
+     */
+    void (*codebook_pack)(const float *w, size_t n, float inv, const float midpoint[15], int pad,
+                          uint8_t *out);
+    /* out = value[code] * scale. */
+    void (*codebook_unpack)(const uint8_t *packed, size_t n, float scale, const float value[16],
+                            float *out);
+
+    /* t = clamp(rint(w*inv), low, high), ties to even. */
+    void (*round_integers)(const float *w, size_t n, float inv, float low, float high, int8_t *t);
+
+    void (*bf16_to_float)(const void *in, size_t n, float *out);
+    void (*float_to_bf16)(const float *in, size_t n, void *out);
+    void (*fp16_to_float)(const void *in, size_t n, float *out);
+    void (*float_to_fp16)(const float *in, size_t n, void *out);
+    /* out = e4m3(w / scale), saturating. */
+    void (*float_to_e4m3)(const float *w, size_t n, float scale, uint8_t *out);
+    /* out = float(e4m3) * scale. */
+    void (*e4m3_to_float)(const uint8_t *in, size_t n, float scale, float *out);
+} samp__kernels;
+
+extern const samp__kernels samp__kernels_scalar;
+
+/* The table for this process: the host's level, or what SAMP_CPU forces. (An SAMP_CPU that makes no
+ * sense is reported where the program starts; here it counts as unset.) */
+const samp__kernels *samp__kernels_get(void);
+/* The table of one level, for tests; a level without its own has that of the level below. */
+const samp__kernels *samp__kernels_at(samp_cpu_level level);
+
+#endif

@@ -1,0 +1,98 @@
+/* The inner loops in plain C: the definition that the SIMD versions must equal byte for byte. */
+#include "format/kernels.h"
+
+#include "base/half.h"
+
+#include <math.h>
+
+static float absmax(const float *w, size_t n)
+{
+    float m = 0;
+    for (size_t i = 0; i < n; i++) m = fmaxf(m, fabsf(w[i]));
+    return m;
+}
+
+static unsigned nearest_code(float x, const float midpoint[15])
+{
+    unsigned code = 0;
+    for (int i = 0; i < 15; i++) code += x > midpoint[i];
+    return code;
+}
+
+static void codebook_pack(const float *w, size_t n, float inv, const float midpoint[15], int pad,
+                          uint8_t *out)
+{
+    for (size_t i = 0; i < n; i += 2) {
+        unsigned even = nearest_code(w[i] * inv, midpoint);
+        unsigned odd = i + 1 < n ? nearest_code(w[i + 1] * inv, midpoint) : (unsigned)pad;
+        out[i / 2] = (uint8_t)(even << 4 | odd);
+    }
+}
+
+static void codebook_unpack(const uint8_t *packed, size_t n, float scale, const float value[16],
+                            float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = value[i % 2 ? packed[i / 2] & 15 : packed[i / 2] >> 4] * scale;
+}
+
+static void round_integers(const float *w, size_t n, float inv, float low, float high, int8_t *t)
+{
+    for (size_t i = 0; i < n; i++) {
+        float x = nearbyintf(w[i] * inv);
+        t[i] = (int8_t)(x < low ? low : x > high ? high : x);
+    }
+}
+
+static uint16_t load_u16(const void *in, size_t i)
+{
+    uint16_t x;
+    memcpy(&x, (const uint8_t *)in + 2 * i, sizeof x);
+    return x;
+}
+
+static void store_u16(void *out, size_t i, uint16_t x)
+{
+    memcpy((uint8_t *)out + 2 * i, &x, sizeof x);
+}
+
+static void bf16_to_float(const void *in, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = samp_bf16_to_float(load_u16(in, i));
+}
+
+static void float_to_bf16(const float *in, size_t n, void *out)
+{
+    for (size_t i = 0; i < n; i++) store_u16(out, i, samp_float_to_bf16(in[i]));
+}
+
+static void fp16_to_float(const void *in, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = samp_fp16_to_float(load_u16(in, i));
+}
+
+static void float_to_fp16(const float *in, size_t n, void *out)
+{
+    for (size_t i = 0; i < n; i++) store_u16(out, i, samp_float_to_fp16(in[i]));
+}
+
+static void float_to_e4m3(const float *w, size_t n, float scale, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = samp_float_to_e4m3(w[i] / scale);
+}
+
+static void e4m3_to_float(const uint8_t *in, size_t n, float scale, float *out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = samp_e4m3_to_float(in[i]) * scale;
+}
+
+const samp__kernels samp__kernels_scalar = {.absmax = absmax,
+                                            .codebook_pack = codebook_pack,
+                                            .codebook_unpack = codebook_unpack,
+                                            .round_integers = round_integers,
+                                            .bf16_to_float = bf16_to_float,
+                                            .float_to_bf16 = float_to_bf16,
+                                            .fp16_to_float = fp16_to_float,
+                                            .float_to_fp16 = float_to_fp16,
+                                            .float_to_e4m3 = float_to_e4m3,
+                                            .e4m3_to_float = e4m3_to_float};
