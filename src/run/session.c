@@ -158,7 +158,12 @@ uint64_t samp_session_kv_bytes(const samp_session *session)
     return session->backend->kv_bytes(session->kv);
 }
 uint32_t samp_session_max_batch(const samp_session *session) { return session->max_batch; }
+uint32_t samp_session_max_positions(const samp_session *session) { return session->max_positions; }
 unsigned samp_session_threads(const samp_session *session) { return session->n_threads; }
+uint32_t samp_session_context(const samp_session *session)
+{
+    return session->pool.n_blocks * SAMP_KV_BLOCK;
+}
 uint32_t samp_session_kv_free(const samp_session *session) { return session->pool.n_free; }
 
 const char *samp_session_describe(const samp_session *session)

@@ -41,6 +41,8 @@ const char *samp_session_describe(const samp_session *session);
 uint64_t samp_session_weight_bytes(const samp_session *session);
 uint64_t samp_session_kv_bytes(const samp_session *session);
 uint32_t samp_session_max_batch(const samp_session *session);
+/* Positions a sequence can have: the model's, or the context's when that is less. */
+uint32_t samp_session_max_positions(const samp_session *session);
 unsigned samp_session_threads(const samp_session *session);
 uint32_t samp_session_context(const samp_session *session); /* positions the KV store holds */
 
