@@ -23,18 +23,6 @@ struct samp_model {
     size_t n_entries; /* weights that have an entry in quantization_config */
 };
 
-/* Index in weights[]: embedding, then the layers' nine each, then final norm and head. */
-enum { FIRST_IN_LAYER = SAMP_ROLE_ATTN_NORM, PER_LAYER = SAMP_ROLE_DOWN - SAMP_ROLE_ATTN_NORM + 1 };
-
-static size_t weight_index(const samp_model *model, samp_role role, uint32_t layer)
-{
-    if (role == SAMP_ROLE_HEAD && model->config.tied_embeddings) role = SAMP_ROLE_EMBED;
-    if (role == SAMP_ROLE_EMBED) return 0;
-    if (samp_role_is_per_layer(role))
-        return 1 + (size_t)layer * PER_LAYER + (size_t)(role - FIRST_IN_LAYER);
-    return 1 + (size_t)model->config.n_layers * PER_LAYER + (size_t)(role - SAMP_ROLE_FINAL_NORM);
-}
-
 static const samp_format *float_format(samp_dtype dtype)
 {
     switch (dtype) {
@@ -141,18 +129,18 @@ static samp_status resolve_weight(samp_model *model, samp_role role, uint32_t la
 
 static samp_status resolve_all(samp_model *model, samp_error *error)
 {
-    size_t head = model->config.tied_embeddings ? 0 : 1;
-    size_t count = 1 + (size_t)model->config.n_layers * PER_LAYER + 1 + head;
+    size_t count = samp_weight_count(&model->config);
     model->weights = samp_alloc(count, sizeof *model->weights);
     if (!model->weights)
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory for the list of %zu weights",
                          model->folder, count);
-    SAMP_TRY(resolve_weight(model, SAMP_ROLE_EMBED, 0, error));
-    for (uint32_t layer = 0; layer < model->config.n_layers; layer++)
-        for (int i = 0; i < PER_LAYER; i++)
-            SAMP_TRY(resolve_weight(model, (samp_role)(FIRST_IN_LAYER + i), layer, error));
-    SAMP_TRY(resolve_weight(model, SAMP_ROLE_FINAL_NORM, 0, error));
-    return head ? resolve_weight(model, SAMP_ROLE_HEAD, 0, error) : SAMP_OK;
+    while (model->count < count) {
+        samp_role role;
+        uint32_t layer;
+        samp_weight_at(&model->config, model->count, &role, &layer);
+        SAMP_TRY(resolve_weight(model, role, layer, error));
+    }
+    return SAMP_OK;
 }
 
 static int compare_pointers(const void *a, const void *b)
@@ -282,5 +270,5 @@ const samp_weight_ref *samp_model_at(const samp_model *model, size_t index)
 
 const samp_weight_ref *samp_model_weight(const samp_model *model, samp_role role, uint32_t layer)
 {
-    return &model->weights[weight_index(model, role, layer)];
+    return &model->weights[samp_weight_index(&model->config, role, layer)];
 }

@@ -38,6 +38,12 @@ void samp_role_shape(samp_role role, const samp_config *config, uint64_t *rows, 
 /* Classes for tables: "mlp", "attention", "embedding", "head", "norm". */
 const char *samp_role_class(samp_role role);
 
+/* The weights of a model in model order: embedding, the layers' nine each, final norm, head (none when tied).
+ * `index` counts from 0; layer is ignored for roles that are not per layer; HEAD is EMBED when tied. */
+size_t samp_weight_count(const samp_config *config);
+void samp_weight_at(const samp_config *config, size_t index, samp_role *role, uint32_t *layer);
+size_t samp_weight_index(const samp_config *config, samp_role role, uint32_t layer);
+
 typedef struct samp_weight_ref {
     samp_role role;
     uint32_t layer;

@@ -77,3 +77,32 @@ const char *samp_role_class(samp_role role)
     }
     return "norm";
 }
+
+enum { FIRST_IN_LAYER = SAMP_ROLE_ATTN_NORM, PER_LAYER = SAMP_ROLE_DOWN - SAMP_ROLE_ATTN_NORM + 1 };
+
+size_t samp_weight_count(const samp_config *config)
+{
+    return 1 + (size_t)config->n_layers * PER_LAYER + (config->tied_embeddings ? 1 : 2);
+}
+
+void samp_weight_at(const samp_config *config, size_t index, samp_role *role, uint32_t *layer)
+{
+    size_t in_layers = (size_t)config->n_layers * PER_LAYER;
+    *layer = 0;
+    if (index == 0) {
+        *role = SAMP_ROLE_EMBED;
+    } else if (index <= in_layers) {
+        *role = (samp_role)(FIRST_IN_LAYER + (index - 1) % PER_LAYER);
+        *layer = (uint32_t)((index - 1) / PER_LAYER);
+    } else {
+        *role = (samp_role)(SAMP_ROLE_FINAL_NORM + (index - 1 - in_layers));
+    }
+}
+
+size_t samp_weight_index(const samp_config *config, samp_role role, uint32_t layer)
+{
+    if (role == SAMP_ROLE_EMBED || (role == SAMP_ROLE_HEAD && config->tied_embeddings)) return 0;
+    if (samp_role_is_per_layer(role))
+        return 1 + (size_t)layer * PER_LAYER + (size_t)(role - FIRST_IN_LAYER);
+    return 1 + (size_t)config->n_layers * PER_LAYER + (size_t)(role - SAMP_ROLE_FINAL_NORM);
+}

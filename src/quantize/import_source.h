@@ -1,0 +1,33 @@
+/* A model file that can be imported: what import.c needs from each kind (import_gguf.c,
+ * import_llama2c.c). */
+#ifndef SAMP_QUANTIZE_IMPORT_SOURCE_H
+#define SAMP_QUANTIZE_IMPORT_SOURCE_H
+
+#include "model/model.h"
+#include "model/tokenizer.h"
+
+typedef struct samp_import_source {
+    const char *kind; /* "GGUF" */
+    const char *path;
+    samp_config config;
+    /* Rows of a weight as Hugging Face stores it, out [n_rows][cols]; from any thread. */
+    samp_status (*rows)(const struct samp_import_source *source, samp_role role, uint32_t layer,
+                        uint64_t row0, uint64_t n_rows, float *out, samp_error *error);
+    samp_status (*tokenizer)(const struct samp_import_source *source, const char *tokenizer_path,
+                             samp_tokenizer **out, samp_error *error);
+    void (*close)(struct samp_import_source *source);
+    void *state; /* the reader's own */
+} samp_import_source;
+
+samp_status samp__import_gguf(samp_import_source *out, const char *path, samp_error *error);
+samp_status samp__import_llama2c(samp_import_source *out, const char *path, samp_error *error);
+
+/* GGUF and llama2.c rotate neighbouring pairs of a head, Hugging Face its two halves: row `row` of
+ * q or k as Hugging Face stores it is this row of the file. */
+static inline uint64_t samp__paired_row(uint64_t row, uint32_t head_dim)
+{
+    uint64_t head = row / head_dim, i = row % head_dim, half = head_dim / 2;
+    return head * head_dim + (i < half ? 2 * i : 2 * (i - half) + 1);
+}
+
+#endif

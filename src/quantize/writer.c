@@ -1,0 +1,231 @@
+/* The streaming loop: each thread takes its share of a weight's row panels, reads one, checks that
+ * its values are finite, encodes it, and writes its codes to their fixed place. Scale parts are
+ * collected whole and written when the weight is complete. */
+#include "quantize/writer.h"
+#include "base/half.h"
+#include "base/memory.h"
+#include "model/model.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+/* About 1 MB of floats: large enough to make a system call cheap, small enough for the cache. */
+enum { PANEL_ELEMENTS = 1 << 18 };
+
+/* One thread's buffers, and the first failure it met. */
+typedef struct write_lane {
+    float *floats;
+    void *codes;
+    samp_status status;
+    samp_error error;
+} write_lane;
+
+typedef struct write_job {
+    samp_artifact *artifact;
+    const samp_artifact_weight *weights;
+    const samp_row_source *source;
+    size_t weight;       /* being written */
+    uint64_t panel_rows; /* of that weight */
+    samp_encode_options options;
+    void *parts[SAMP_PARTS_MAX]; /* parts 1…: whole */
+    float *work;
+    write_lane *lanes;
+    unsigned n_lanes;
+    atomic_bool stop; /* a thread failed, or the user cancelled */
+    atomic_uint_fast64_t rows_done;
+    uint64_t elements_before, elements_total; /* for progress */
+    unsigned unit_bytes;
+    const char *what;
+    const samp_progress *progress;
+} write_job;
+
+static uint64_t rows_a_panel(const samp_layout *layout)
+{
+    uint64_t rows = PANEL_ELEMENTS / layout->cols / SAMP_PANEL_ROWS * SAMP_PANEL_ROWS;
+    if (rows < SAMP_PANEL_ROWS) rows = SAMP_PANEL_ROWS;
+    return rows < layout->rows ? rows : layout->rows;
+}
+
+/* Largest magnitude as float bits: above 0x7f800000 there is a NaN, at it an infinity. */
+static uint32_t largest_bits(const float *w, uint64_t n)
+{
+    uint32_t largest = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t magnitude = samp_float_bits(w[i]) & 0x7fffffff;
+        largest = magnitude > largest ? magnitude : largest;
+    }
+    return largest;
+}
+
+/* Magnitude (as float bits) from which a plain float format would round to infinity. */
+static uint32_t overflow_bits(const samp_format *format)
+{
+    if (format->id == SAMP_FORMAT_FP16) return 0x477ff000; /* 65520 */
+    if (format->id == SAMP_FORMAT_BF16) return 0x7f7f8000;
+    return 0x7f800000;
+}
+
+static samp_status check_values(const samp_artifact_weight *weight, const float *w, uint64_t row0,
+                                uint64_t n_rows, samp_error *error)
+{
+    uint64_t cols = weight->layout.cols, n = n_rows * cols;
+    uint32_t limit = overflow_bits(weight->format);
+    if (largest_bits(w, n) < limit) return SAMP_OK;
+    uint64_t i = 0;
+    while ((samp_float_bits(w[i]) & 0x7fffffff) < limit) i++;
+    unsigned long long row = row0 + i / cols, col = i % cols;
+    if ((samp_float_bits(w[i]) & 0x7fffffff) >= 0x7f800000)
+        return samp_fail(
+            error, SAMP_NUMERIC,
+            "%s: the weight in row %llu, column %llu is %f; weights must be finite: the "
+            "source is damaged or was trained to divergence",
+            weight->name, row, col, (double)w[i]);
+    return samp_fail(error, SAMP_NUMERIC,
+                     "%s: the weight in row %llu, column %llu is %g, more than %s can hold: choose "
+                     "bf16 (samp import --dtype bf16, or that format in the plan)",
+                     weight->name, row, col, (double)w[i], weight->format->name);
+}
+
+static samp_status write_panel(write_job *job, write_lane *lane, uint64_t row0, uint64_t n_rows)
+{
+    const samp_artifact_weight *weight = &job->weights[job->weight];
+    samp_error *error = &lane->error;
+    SAMP_TRY(
+        job->source->rows(job->source->context, job->weight, row0, n_rows, lane->floats, error));
+    SAMP_TRY(check_values(weight, lane->floats, row0, n_rows, error));
+    void *parts[SAMP_PARTS_MAX];
+    memcpy(parts, job->parts, sizeof parts);
+    parts[0] = lane->codes;
+    weight->format->encode(&weight->layout, lane->floats, row0, n_rows, &job->options, parts,
+                           job->work);
+    uint64_t at, bytes;
+    SAMP_TRY(samp_panel_range(weight->format, &weight->layout, row0, n_rows, &at, &bytes, error));
+    return samp_artifact_write(job->artifact, job->weight, 0, at, lane->codes, bytes, error);
+}
+
+static void report(write_job *job)
+{
+    uint64_t elements =
+        job->elements_before + atomic_load(&job->rows_done) * job->weights[job->weight].layout.cols;
+    if (!samp_progress_report(job->progress, job->what, elements * job->unit_bytes,
+                              job->elements_total * job->unit_bytes))
+        atomic_store(&job->stop, true);
+}
+
+static void write_share(void *context, unsigned thread, unsigned n_threads)
+{
+    write_job *job = context;
+    write_lane *lane = &job->lanes[thread];
+    uint64_t rows = job->weights[job->weight].layout.rows;
+    for (uint64_t row0 = thread * job->panel_rows; row0 < rows && !atomic_load(&job->stop);
+         row0 += n_threads * job->panel_rows) {
+        uint64_t n = rows - row0 < job->panel_rows ? rows - row0 : job->panel_rows;
+        lane->status = write_panel(job, lane, row0, n);
+        if (lane->status != SAMP_OK) atomic_store(&job->stop, true);
+        atomic_fetch_add(&job->rows_done, n);
+        if (thread == 0) report(job); /* the caller's thread */
+    }
+}
+
+static samp_status stop_reason(write_job *job, samp_error *error)
+{
+    for (unsigned i = 0; i < job->n_lanes; i++) {
+        if (job->lanes[i].status == SAMP_OK) continue;
+        if (error) *error = job->lanes[i].error;
+        return job->lanes[i].status;
+    }
+    if (atomic_load(&job->stop)) return samp_fail(error, SAMP_CANCELLED, "stopped before the end");
+    return SAMP_OK;
+}
+
+static samp_status finish_weight(write_job *job, samp_error *error)
+{
+    const samp_artifact_weight *weight = &job->weights[job->weight];
+    if (weight->format->finish) {
+        samp_status status = weight->format->finish(&weight->layout, job->parts, job->work, error);
+        if (status != SAMP_OK) return samp_error_prefix(error, "%s", weight->name);
+    }
+    for (int i = 1; i < weight->layout.n_parts; i++)
+        SAMP_TRY(samp_artifact_write(job->artifact, job->weight, i, 0, job->parts[i],
+                                     weight->layout.parts[i].bytes, error));
+    return samp_artifact_done(job->artifact, job->weight, error);
+}
+
+static samp_status allocate_scales(write_job *job, samp_error *error)
+{
+    const samp_layout *layout = &job->weights[job->weight].layout;
+    bool ok = true;
+    for (int i = 1; i < layout->n_parts; i++)
+        ok &= (job->parts[i] = samp_alloc(layout->parts[i].bytes, 1)) != NULL;
+    if (layout->work_floats)
+        ok &= (job->work = samp_alloc(layout->work_floats, sizeof(float))) != NULL;
+    if (ok) return SAMP_OK;
+    return samp_fail(error, SAMP_NOMEM, "%s: out of memory for its scales",
+                     job->weights[job->weight].name);
+}
+
+static samp_status write_weight(write_job *job, samp_pool *pool, samp_error *error)
+{
+    const samp_artifact_weight *weight = &job->weights[job->weight];
+    job->panel_rows = rows_a_panel(&weight->layout);
+    atomic_store(&job->rows_done, 0);
+    job->options = (samp_encode_options){0};
+    if (job->source->options)
+        job->source->options(job->source->context, job->weight, &job->options);
+    samp_status status = allocate_scales(job, error);
+    if (status == SAMP_OK) {
+        samp_pool_run(pool, write_share, job);
+        status = stop_reason(job, error);
+    }
+    if (status == SAMP_OK) status = finish_weight(job, error);
+    samp_model_free_parts(job->parts);
+    samp_free(job->work);
+    job->work = NULL;
+    return status;
+}
+
+/* Panels of the largest weight; codes are never wider than the floats. */
+static samp_status allocate_lanes(write_job *job, size_t n, samp_error *error)
+{
+    uint64_t elements = 1;
+    for (size_t i = 0; i < n; i++) {
+        const samp_layout *layout = &job->weights[i].layout;
+        uint64_t panel = rows_a_panel(layout) * layout->cols;
+        if (panel > elements) elements = panel;
+        job->elements_total += layout->rows * layout->cols;
+    }
+    bool ok = (job->lanes = samp_alloc(job->n_lanes, sizeof *job->lanes)) != NULL;
+    for (unsigned i = 0; ok && i < job->n_lanes; i++) {
+        job->lanes[i].floats = samp_alloc(elements, sizeof(float));
+        job->lanes[i].codes = samp_alloc(elements, sizeof(float));
+        ok = job->lanes[i].floats && job->lanes[i].codes;
+    }
+    if (ok) return SAMP_OK;
+    return samp_fail(error, SAMP_NOMEM, "out of memory for %u row panels of %llu weights",
+                     job->n_lanes, (unsigned long long)elements);
+}
+
+samp_status samp_write_weights(samp_artifact *artifact, const samp_artifact_weight *weights,
+                               size_t n, const samp_row_source *source, samp_pool *pool,
+                               const char *what, unsigned unit_bytes, const samp_progress *progress,
+                               samp_error *error)
+{
+    write_job job = {.artifact = artifact,
+                     .weights = weights,
+                     .source = source,
+                     .n_lanes = samp_pool_threads(pool),
+                     .unit_bytes = unit_bytes,
+                     .what = what,
+                     .progress = progress};
+    samp_status status = allocate_lanes(&job, n, error);
+    for (job.weight = 0; status == SAMP_OK && job.weight < n; job.weight++) {
+        if (!samp_artifact_has(artifact, job.weight)) status = write_weight(&job, pool, error);
+        job.elements_before += weights[job.weight].layout.rows * weights[job.weight].layout.cols;
+    }
+    for (unsigned i = 0; job.lanes && i < job.n_lanes; i++) {
+        samp_free(job.lanes[i].floats);
+        samp_free(job.lanes[i].codes);
+    }
+    samp_free(job.lanes);
+    return status;
+}
