@@ -9,6 +9,7 @@
 #define SAMP_FORMAT_NF4_H
 
 #include "base/error.h"
+#include "format/dtype.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,11 +39,12 @@ void samp_nf4_unnest(const uint8_t *codes, const float *nested_absmax, float off
  * length of the longest X. JSON readers skip them. */
 typedef struct samp_nf4_state {
     uint64_t rows, cols;
+    samp_dtype dtype; /* what readers decode to: SAMP_F32, SAMP_F16 or SAMP_BF16 (ours) */
     bool nested;
     float offset; /* when nested */
 } samp_nf4_state;
 
-/* Bytes of the padded text; depends on rows, cols and nested only. */
+/* Bytes of the padded text; depends on everything but the offset. */
 uint64_t samp_nf4_state_bytes(const samp_nf4_state *state);
 /* Writes exactly that many bytes (no NUL). */
 void samp_nf4_state_write(const samp_nf4_state *state, void *out);

@@ -48,7 +48,7 @@ static uint64_t block_count(const samp_layout *layout)
 static samp_status plain_layout(uint64_t rows, uint64_t cols, samp_layout *out, samp_error *error)
 {
     SAMP_TRY(samp__layout_begin(out, rows, cols, error));
-    samp_nf4_state state = {.rows = rows, .cols = cols};
+    samp_nf4_state state = {.rows = rows, .cols = cols, .dtype = SAMP_BF16};
     samp__layout_add(out, "", SAMP_U8, samp_ceil_div(rows * cols, 2), 1);
     samp__layout_add(out, ".absmax", SAMP_F32, block_count(out), 0);
     samp__layout_add(out, ".quant_map", SAMP_F32, 16, 0);
@@ -59,7 +59,7 @@ static samp_status plain_layout(uint64_t rows, uint64_t cols, samp_layout *out, 
 static samp_status nested_layout(uint64_t rows, uint64_t cols, samp_layout *out, samp_error *error)
 {
     SAMP_TRY(samp__layout_begin(out, rows, cols, error));
-    samp_nf4_state state = {.rows = rows, .cols = cols, .nested = true};
+    samp_nf4_state state = {.rows = rows, .cols = cols, .dtype = SAMP_BF16, .nested = true};
     uint64_t blocks = block_count(out);
     samp__layout_add(out, "", SAMP_U8, samp_ceil_div(rows * cols, 2), 1);
     samp__layout_add(out, ".absmax", SAMP_U8, blocks, 0);
@@ -103,7 +103,7 @@ static samp_status plain_finish(const samp_layout *layout, void *const parts[], 
                                 samp_error *error)
 {
     (void)work, (void)error;
-    samp_nf4_state state = {.rows = layout->rows, .cols = layout->cols};
+    samp_nf4_state state = {.rows = layout->rows, .cols = layout->cols, .dtype = SAMP_BF16};
     memcpy(parts[QUANT_MAP], samp_nf4_code, sizeof samp_nf4_code);
     samp_nf4_state_write(&state, parts[PLAIN_STATE]);
     return SAMP_OK;
@@ -117,7 +117,8 @@ static samp_status nested_finish(const samp_layout *layout, void *const parts[],
     if (!nested)
         return samp_fail(error, SAMP_NOMEM, "no memory for %llu nested scales",
                          (unsigned long long)n_nested);
-    samp_nf4_state state = {.rows = layout->rows, .cols = layout->cols, .nested = true};
+    samp_nf4_state state = {
+        .rows = layout->rows, .cols = layout->cols, .dtype = SAMP_BF16, .nested = true};
     samp_nf4_nest(work, block_count(layout), parts[ABSMAX], nested, &state.offset);
     bool finite = isfinite(state.offset);
     for (uint64_t i = 0; i < n_nested; i++) finite = finite && isfinite(nested[i]);
@@ -126,8 +127,9 @@ static samp_status nested_finish(const samp_layout *layout, void *const parts[],
     memcpy(parts[QUANT_MAP], samp_nf4_code, sizeof samp_nf4_code);
     memcpy(parts[NESTED_MAP], samp_nf4_nested_map, sizeof samp_nf4_nested_map);
     if (!finite)
-        return samp_fail(error, SAMP_NUMERIC,
-                         "the sum of the scales overflows a float; weights this large need nf4_plain");
+        return samp_fail(
+            error, SAMP_NUMERIC,
+            "the sum of the scales overflows a float; weights this large need nf4_plain");
     samp_nf4_state_write(&state, parts[NESTED_STATE]);
     return SAMP_OK;
 }
@@ -147,14 +149,10 @@ static scale_reader plain_scales(const void *const parts[])
     return (scale_reader){.floats = parts[ABSMAX]};
 }
 
-/* check has accepted the text before; one that cannot be read counts as offset 0. */
 static scale_reader nested_scales(const samp_layout *layout, const void *const parts[])
 {
-    samp_nf4_state state;
-    if (samp_nf4_state_read(parts[NESTED_STATE], layout->parts[NESTED_STATE].bytes, "nf4", &state,
-                            NULL) != SAMP_OK)
-        state.offset = 0;
-    return (scale_reader){parts[ABSMAX], parts[NESTED_ABSMAX], state.offset};
+    float offset = samp__nf4_state_offset(parts[NESTED_STATE], layout->parts[NESTED_STATE].bytes);
+    return (scale_reader){parts[ABSMAX], parts[NESTED_ABSMAX], offset};
 }
 
 static float read_scale(const scale_reader *reader, uint64_t block)

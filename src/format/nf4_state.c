@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "format/nf4_block.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,6 +15,18 @@ enum {
     STATE_MAX = 256, /* longest text: about 180 bytes with two 20-digit sizes */
     READ_MAX = 4096  /* of a foreign file */
 };
+
+static const struct {
+    samp_dtype dtype;
+    const char *name;
+} dtype_names[] = {{SAMP_BF16, "bfloat16"}, {SAMP_F16, "float16"}, {SAMP_F32, "float32"}};
+
+static const char *dtype_name(samp_dtype dtype)
+{
+    for (size_t i = 0; i < sizeof dtype_names / sizeof *dtype_names; i++)
+        if (dtype_names[i].dtype == dtype) return dtype_names[i].name;
+    return "bfloat16";
+}
 
 /* A double as Python's repr prints it: the fewest digits that read back to the same number, plain
  * when 1e-4 <= |x| < 1e16, else with an exponent of at least two digits. */
@@ -34,11 +47,11 @@ static void python_float(double x, char out[FLOAT_TEXT])
 
 static uint64_t format_state(const samp_nf4_state *state, const char *offset, char out[STATE_MAX])
 {
-    int n =
-        snprintf(out, STATE_MAX,
-                 "{\"quant_type\": \"nf4\", \"blocksize\": %d, \"dtype\": \"bfloat16\", "
-                 "\"shape\": [%llu, %llu]",
-                 SAMP_NF4_BLOCK, (unsigned long long)state->rows, (unsigned long long)state->cols);
+    int n = snprintf(out, STATE_MAX,
+                     "{\"quant_type\": \"nf4\", \"blocksize\": %d, \"dtype\": \"%s\", "
+                     "\"shape\": [%llu, %llu]",
+                     SAMP_NF4_BLOCK, dtype_name(state->dtype), (unsigned long long)state->rows,
+                     (unsigned long long)state->cols);
     if (state->nested)
         n += snprintf(out + n, (size_t)(STATE_MAX - n),
                       ", \"nested_blocksize\": %d, \"nested_dtype\": \"float32\", "
@@ -62,6 +75,18 @@ void samp_nf4_state_write(const samp_nf4_state *state, void *out)
     memcpy(out, text, n);
 }
 
+float samp__nf4_state_offset(const void *text, uint64_t n)
+{
+    static const char key[] = "\"nested_offset\":";
+    char number[FLOAT_TEXT] = "0";
+    const char *at = memmem(text, n, key, sizeof key - 1);
+    if (!at) return 0;
+    at += sizeof key - 1;
+    size_t left = (size_t)((const char *)text + n - at);
+    memcpy(number, at, left < FLOAT_TEXT - 1 ? left : FLOAT_TEXT - 1);
+    return (float)strtod(number, NULL);
+}
+
 /* "shape": [d0, d1, …] -> rows, cols */
 static samp_status read_shape(const json_t *root, const char *name, samp_nf4_state *out,
                               samp_error *error)
@@ -83,6 +108,21 @@ static samp_status read_shape(const json_t *root, const char *name, samp_nf4_sta
     return SAMP_OK;
 }
 
+static samp_status read_dtype(const json_t *root, const char *name, samp_dtype *out,
+                              samp_error *error)
+{
+    const char *text = NULL;
+    SAMP_TRY(samp_json_string(root, "dtype", true, &text, name, error));
+    for (size_t i = 0; i < sizeof dtype_names / sizeof *dtype_names; i++) {
+        if (strcmp(dtype_names[i].name, text) != 0) continue;
+        *out = dtype_names[i].dtype;
+        return SAMP_OK;
+    }
+    return samp_fail(error, SAMP_UNSUPPORTED,
+                     "%s: quant_state's dtype is %s, expected bfloat16, float16 or float32", name,
+                     text);
+}
+
 static samp_status read_members(const json_t *root, const char *name, samp_nf4_state *out,
                                 samp_error *error)
 {
@@ -91,6 +131,7 @@ static samp_status read_members(const json_t *root, const char *name, samp_nf4_s
     double offset = 0;
     SAMP_TRY(samp_json_string(root, "quant_type", true, &type, name, error));
     SAMP_TRY(samp_json_integer(root, "blocksize", true, 1, 4096, &block, name, error));
+    SAMP_TRY(read_dtype(root, name, &out->dtype, error));
     out->nested = json_object_get(root, "nested_blocksize") != NULL;
     if (out->nested) {
         SAMP_TRY(
@@ -125,5 +166,9 @@ samp_status samp_nf4_state_read(const void *text, uint64_t n, const char *name, 
     SAMP_TRY(samp_json_parse(&root, text, (size_t)n, name, error));
     samp_status status = read_members(root, name, out, error);
     json_decref(root);
+    if (status == SAMP_OK && out->nested && samp__nf4_state_offset(text, n) != out->offset)
+        status =
+            samp_fail(error, SAMP_UNSUPPORTED,
+                      "%s: quant_state's nested_offset is not written as bitsandbytes does", name);
     return status;
 }

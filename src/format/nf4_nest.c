@@ -1,0 +1,131 @@
+/* Double quantization of NF4's scales as bitsandbytes computes it on a CPU (nf4.h): offset =
+ * PyTorch's mean, then 8-bit codes of the signed dynamic map in blocks of 256. */
+#include "format/nf4.h"
+#include "format/nf4_block.h"
+
+#include <math.h>
+
+/* ---- The mean as PyTorch sums it
+ * --------------------------------------------------------------------- A vector of `lanes` partial
+ * sums; rows of it are dealt to 4 interleaved sums; each of those cascades through 4 levels, where
+ * a level is emptied into the next one every 2^k additions. */
+enum { LANES = 8, INTERLEAVE = 4, LEVELS = 4 };
+
+typedef struct partial_sums {
+    float lane[INTERLEAVE][LANES];
+} partial_sums;
+
+static void add_row(partial_sums *sums, const float *x, int lanes)
+{
+    for (int k = 0; k < INTERLEAVE; k++)
+        for (int l = 0; l < lanes; l++) sums->lane[k][l] += x[k * lanes + l];
+}
+
+static void add_sums(partial_sums *to, const partial_sums *from)
+{
+    for (int k = 0; k < INTERLEAVE; k++)
+        for (int l = 0; l < LANES; l++) to->lane[k][l] += from->lane[k][l];
+}
+
+static int ceil_log2(uint64_t n)
+{
+    int bits = 0;
+    while (((uint64_t)1 << bits) < n) bits++;
+    return bits;
+}
+
+/* x [n_rows][INTERLEAVE][lanes] */
+static partial_sums cascade(const float *x, uint64_t n_rows, int lanes)
+{
+    int power = ceil_log2(n_rows) / LEVELS > 4 ? ceil_log2(n_rows) / LEVELS : 4;
+    uint64_t step = (uint64_t)1 << power, mask = step - 1, i = 0;
+    size_t width = (size_t)(INTERLEAVE * lanes);
+    partial_sums level[LEVELS] = {0};
+    while (i + step <= n_rows) {
+        for (uint64_t end = i + step; i < end; i++) add_row(&level[0], x + i * width, lanes);
+        for (int j = 1; j < LEVELS; j++) {
+            add_sums(&level[j], &level[j - 1]);
+            level[j - 1] = (partial_sums){0};
+            if (i & mask << j * power) break;
+        }
+    }
+    for (; i < n_rows; i++) add_row(&level[0], x + i * width, lanes);
+    for (int j = 1; j < LEVELS; j++) add_sums(&level[0], &level[j]);
+    return level[0];
+}
+
+/* x [n_rows][lanes] -> sum [lanes] */
+static void sum_rows(const float *x, uint64_t n_rows, int lanes, float sum[LANES])
+{
+    uint64_t whole = n_rows / INTERLEAVE;
+    partial_sums sums = cascade(x, whole, lanes);
+    for (uint64_t i = whole * INTERLEAVE; i < n_rows; i++)
+        for (int l = 0; l < lanes; l++) sums.lane[0][l] += x[i * (uint64_t)lanes + (uint64_t)l];
+    for (int l = 0; l < lanes; l++) {
+        sum[l] = sums.lane[0][l];
+        for (int k = 1; k < INTERLEAVE; k++) sum[l] += sums.lane[k][l];
+    }
+}
+
+static float mean_of(const float *x, uint64_t n)
+{
+    float lane[LANES], total = 0;
+    if (n < LANES) {
+        sum_rows(x, n, 1, lane);
+        return lane[0] / (float)n;
+    }
+    uint64_t n_rows = n / LANES;
+    sum_rows(x, n_rows, LANES, lane);
+    for (uint64_t i = n_rows * LANES; i < n; i++) total += x[i];
+    for (int l = 0; l < LANES; l++) total += lane[l];
+    return total / (float)n;
+}
+
+/* ---- Double quantization
+ * ---------------------------------------------------------------------------- Code of x in -1 … 1:
+ * the grid point below it, then the nearest map value to that point. */
+static uint8_t nested_code(float x)
+{
+    enum { POINTS = 65535 };
+    uint32_t point = (uint32_t)((x + 1.0f) * 0.5f * (float)POINTS + 0.5f);
+    float v = -1.0f + 2.0f * (float)point / (float)POINTS;
+    unsigned low = 0, high = 255; /* number of midpoints below v, by bisection */
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (0.5f * (samp_nf4_nested_map[middle] + samp_nf4_nested_map[middle + 1]) < v)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (uint8_t)low;
+}
+
+void samp__dynamic8_encode(const float *x, uint64_t n, float offset, uint8_t *codes, float *absmax)
+{
+    for (uint64_t first = 0; first < n; first += SAMP_NF4_NESTED_BLOCK) {
+        uint64_t length = n - first < SAMP_NF4_NESTED_BLOCK ? n - first : SAMP_NF4_NESTED_BLOCK;
+        float m = 0;
+        for (uint64_t i = first; i < first + length; i++) m = fmaxf(m, fabsf(x[i] - offset));
+        absmax[first / SAMP_NF4_NESTED_BLOCK] = m;
+        float inv = 1.0f / m;
+        for (uint64_t i = first; i < first + length; i++) {
+            float v = (x[i] - offset) * inv;
+            codes[i] = m == 0 ? 0 : nested_code(v < -1 ? -1 : v > 1 ? 1 : v);
+        }
+    }
+}
+
+void samp_nf4_nest(const float *absmax, uint64_t n_blocks, uint8_t *codes, float *nested_absmax,
+                   float *offset)
+{
+    *offset = mean_of(absmax, n_blocks);
+    samp__dynamic8_encode(absmax, n_blocks, *offset, codes, nested_absmax);
+}
+
+void samp_nf4_unnest(const uint8_t *codes, const float *nested_absmax, float offset,
+                     uint64_t n_blocks, float *absmax)
+{
+    for (uint64_t i = 0; i < n_blocks; i++)
+        absmax[i] =
+            samp_nf4_nested_map[codes[i]] * nested_absmax[i / SAMP_NF4_NESTED_BLOCK] + offset;
+}
