@@ -23,8 +23,8 @@ typedef struct bench_run {
 } bench_run;
 
 /* One repetition: fills the cache to `depth` untimed, then times the test. Decode asks for logits at each step, as
- * generation does; prefill for the last token's. */
-static samp_status run_once(bench_run *run, const samp_bench_test *test, double *seconds, samp_error *error)
+ * generation does; prefill for the last token's. steps: seconds of each decoded token, or of the whole prefill. */
+static samp_status run_once(bench_run *run, const samp_bench_test *test, double *steps, samp_error *error)
 {
     samp_session *session = run->session;
     samp_sequence_truncate(session, run->sequence, 0);
@@ -32,14 +32,12 @@ static samp_status run_once(bench_run *run, const samp_bench_test *test, double 
     if (test->depth)
         SAMP_TRY(samp_session_prefill(session, run->sequence, tokens, test->depth, false, NULL, error));
     tokens += test->depth;
-    double start = samp_clock();
-    if (test->kind == SAMP_BENCH_PREFILL) {
-        SAMP_TRY(samp_session_prefill(session, run->sequence, tokens, test->n_tokens, false, run->logits, error));
-    } else {
-        for (uint32_t i = 0; i < test->n_tokens; i++)
-            SAMP_TRY(samp_session_prefill(session, run->sequence, tokens + i, 1, false, run->logits, error));
+    uint32_t step = test->kind == SAMP_BENCH_PREFILL ? test->n_tokens : 1;
+    for (uint32_t at = 0, i = 0; at < test->n_tokens; at += step, i++) {
+        double start = samp_clock();
+        SAMP_TRY(samp_session_prefill(session, run->sequence, tokens + at, step, false, run->logits, error));
+        steps[i] = samp_clock() - start;
     }
-    *seconds = samp_clock() - start;
     return SAMP_OK;
 }
 
@@ -69,18 +67,35 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static samp_bench_figure summarize(double *rates, uint32_t n)
+static double median_of_sorted(const double *values, size_t n)
 {
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+/* steps [n][n_steps] seconds, sorted in place after the rates are known. */
+static samp_status summarize(double *steps, uint32_t n, uint32_t n_steps, uint32_t n_tokens, samp_bench_figure *out, samp_error *error)
+{
+    double rates[SAMP_BENCH_REPETITIONS_MAX], sum = 0, squares = 0;
+    for (uint32_t r = 0; r < n; r++) {
+        double seconds = 0;
+        for (uint32_t i = 0; i < n_steps; i++) seconds += steps[(size_t)r * n_steps + i];
+        if (!(seconds > 0)) return samp_fail(error, SAMP_NUMERIC, "a test of %u tokens took no measurable time", n_tokens);
+        rates[r] = n_tokens / seconds;
+        sum += rates[r];
+    }
     qsort(rates, n, sizeof *rates, compare_doubles);
-    double sum = 0, squares = 0;
-    for (uint32_t i = 0; i < n; i++) sum += rates[i];
-    double mean = sum / n;
-    for (uint32_t i = 0; i < n; i++) squares += (rates[i] - mean) * (rates[i] - mean);
-    return (samp_bench_figure){.median = n % 2 ? rates[n / 2] : (rates[n / 2 - 1] + rates[n / 2]) / 2,
-                               .mean = mean,
+    for (uint32_t r = 0; r < n; r++) squares += (rates[r] - sum / n) * (rates[r] - sum / n);
+    size_t n_latencies = (size_t)n * n_steps;
+    qsort(steps, n_latencies, sizeof *steps, compare_doubles);
+    *out = (samp_bench_figure){.median = median_of_sorted(rates, n),
+                               .mean = sum / n,
                                .deviation = n > 1 ? sqrt(squares / (n - 1)) : 0,
                                .low = rates[0],
-                               .high = rates[n - 1]};
+                               .high = rates[n - 1],
+                               .n_latencies = n_latencies,
+                               .latency_p50 = median_of_sorted(steps, n_latencies),
+                               .latency_p99 = n_latencies < 100 ? 0 : steps[(n_latencies * 99 + 99) / 100 - 1]};
+    return SAMP_OK;
 }
 
 /* Weights once, and on average the KV of the positions before. */
@@ -93,21 +108,24 @@ static double bytes_per_token(samp_session *session, const samp_bench_test *test
 static samp_status run_test(bench_run *runs, size_t n_runs, const samp_bench_test *test, uint32_t repetitions,
                             samp_bench_figure *figures, samp_error *error)
 {
-    double *rates = samp_alloc(n_runs * repetitions, sizeof *rates), seconds = 0;
-    if (!rates) return samp_fail(error, SAMP_NOMEM, "out of memory for %u repetitions", repetitions);
+    uint32_t n_steps = test->kind == SAMP_BENCH_PREFILL ? 1 : test->n_tokens;
+    size_t per_run = (size_t)repetitions * n_steps;
+    /* After every run's own steps there is room for those of a warm-up. */
+    double *steps = samp_alloc(n_runs * per_run + n_steps, sizeof *steps);
+    if (!steps) return samp_fail(error, SAMP_NOMEM, "out of memory for %u repetitions", repetitions);
     samp_status status = SAMP_OK;
     for (uint32_t r = 0; r <= repetitions && status == SAMP_OK; r++)
         for (size_t s = 0; s < n_runs && status == SAMP_OK; s++) {
             size_t which = r % 2 ? n_runs - 1 - s : s; /* A B, B A, …: a steady drift cancels */
-            status = run_once(&runs[which], test, &seconds, error);
-            if (r && status == SAMP_OK) rates[which * repetitions + r - 1] = test->n_tokens / seconds;
+            double *at = r ? steps + which * per_run + (size_t)(r - 1) * n_steps : steps + n_runs * per_run;
+            status = run_once(&runs[which], test, at, error);
         }
     for (size_t s = 0; s < n_runs && status == SAMP_OK; s++) {
-        figures[s] = summarize(rates + s * repetitions, repetitions);
+        status = summarize(steps + s * per_run, repetitions, n_steps, test->n_tokens, &figures[s], error);
         if (test->kind == SAMP_BENCH_DECODE)
             figures[s].bytes_per_token = bytes_per_token(runs[s].session, test, samp_session_context(runs[s].session));
     }
-    samp_free(rates);
+    samp_free(steps);
     return status;
 }
 

@@ -17,6 +17,8 @@ typedef struct samp_bench_test {
 typedef struct samp_bench_figure {
     double median, mean, deviation, low, high; /* tokens a second over the repetitions */
     double bytes_per_token;                    /* weights and KV read for one decoded token; 0 for prefill */
+    size_t n_latencies;                        /* single steps timed: every decoded token, every prefill */
+    double latency_p50, latency_p99;           /* seconds a step; p99 is 0 under 100 steps: too few to say */
 } samp_bench_figure;
 
 enum { SAMP_BENCH_REPETITIONS_MAX = 100 };

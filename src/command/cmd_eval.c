@@ -1,7 +1,6 @@
 /* samp eval: perplexity on text files, and the distance to a baseline. */
 #include "command/loaded.h"
 #include "eval/eval.h"
-#include "file/file.h"
 
 #include <string.h>
 
@@ -71,33 +70,13 @@ static void add_row(samp_table *table, const char *text, const samp_eval_result 
     samp_table_row(table, r->compared ? 9 : 3, cells);
 }
 
-static samp_status eval_file(const eval_options *o, samp_loaded *model, samp_loaded *baseline, const char *path,
-                             samp_eval_result *result, size_t *n_tokens, samp_error *error)
-{
-    samp_buffer text = {0};
-    samp_tokens tokens = {0};
-    samp_status status = samp_file_slurp(path, UINT64_C(1) << 30, &text, error);
-    if (status == SAMP_OK)
-        status = samp_tokenizer_encode(model->tokenizer, text.data, text.length, (samp_encode_text){.add_bos = true}, &tokens, error);
-    samp_buffer_release(&text);
-    samp_meter meter;
-    if (status == SAMP_OK) {
-        samp_eval_options how = {.context = (uint32_t)o->context, .second_half = strcmp(o->score, "second-half") == 0,
-                                 .max_windows = (uint32_t)o->windows, .progress = samp_meter_start(&meter, "tok")};
-        status = samp_eval_tokens(model->session, baseline->session, tokens.ids, tokens.count, &how, result, error);
-        samp_meter_stop(&meter);
-        if (status != SAMP_OK) samp_error_prefix(error, "%s", path);
-    }
-    *n_tokens = tokens.count;
-    samp_tokens_release(&tokens);
-    return status;
-}
-
 static samp_status eval_files(const eval_options *o, samp_loaded *model, samp_loaded *baseline, const char *const *paths,
                               size_t n, samp_error *error)
 {
     static const char *const headers[] = {"text", "scored", "perplexity", "baseline's", "KL mean", "KL median", "KL p99",
                                           "same top-1, %", "mean Δp, points"};
+    samp_eval_options how = {.context = (uint32_t)o->context, .second_half = strcmp(o->score, "second-half") == 0,
+                             .max_windows = (uint32_t)o->windows};
     json_t *list = json_array();
     samp_table table;
     samp_table_begin(&table, "lrrrrrrrr", baseline->session ? 9 : 3, headers);
@@ -105,7 +84,7 @@ static samp_status eval_files(const eval_options *o, samp_loaded *model, samp_lo
     for (size_t i = 0; i < n && status == SAMP_OK; i++) {
         samp_eval_result result;
         size_t n_tokens;
-        status = eval_file(o, model, baseline, paths[i], &result, &n_tokens, error);
+        status = samp_loaded_eval(model, baseline->session, paths[i], &how, &result, &n_tokens, error);
         if (status != SAMP_OK) break;
         add_row(&table, paths[i], &result);
         json_array_append_new(list, result_json(paths[i], n_tokens, &result));

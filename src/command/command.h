@@ -18,6 +18,7 @@
     X(eval)                                                                                        \
     X(generate)                                                                                    \
     X(bench)                                                                                       \
+    X(report)                                                                                      \
     X(cost)                                                                                        \
     X(help)                                                                                        \
     X(completion)

@@ -1,6 +1,8 @@
 /* Opening a model for a command, with a progress line. */
 #include "command/loaded.h"
 
+#include "file/file.h"
+
 #include <string.h>
 
 samp_status samp_loaded_open(samp_loaded *out, const char *folder, const samp_run_options *options, uint32_t context,
@@ -32,4 +34,26 @@ void samp_loaded_close(samp_loaded *loaded)
     if (loaded->tokenizer) samp_tokenizer_release(loaded->tokenizer);
     if (loaded->model) samp_model_close(loaded->model);
     *loaded = (samp_loaded){0};
+}
+
+samp_status samp_loaded_eval(samp_loaded *model, samp_session *baseline, const char *path, const samp_eval_options *options,
+                             samp_eval_result *result, size_t *n_tokens, samp_error *error)
+{
+    samp_buffer text = {0};
+    samp_tokens tokens = {0};
+    samp_status status = samp_file_slurp(path, UINT64_C(1) << 30, &text, error);
+    if (status == SAMP_OK)
+        status = samp_tokenizer_encode(model->tokenizer, text.data, text.length, (samp_encode_text){.add_bos = true}, &tokens, error);
+    samp_buffer_release(&text);
+    if (status == SAMP_OK) {
+        samp_meter meter;
+        samp_eval_options how = *options;
+        how.progress = samp_meter_start(&meter, "tok");
+        status = samp_eval_tokens(model->session, baseline, tokens.ids, tokens.count, &how, result, error);
+        samp_meter_stop(&meter);
+        if (status != SAMP_OK) samp_error_prefix(error, "%s", path);
+    }
+    *n_tokens = tokens.count;
+    samp_tokens_release(&tokens);
+    return status;
 }

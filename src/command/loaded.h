@@ -4,6 +4,7 @@
 
 #include "command/command.h"
 #include "command/terminal.h"
+#include "eval/eval.h"
 #include "model/tokenizer.h"
 #include "run/session.h"
 
@@ -34,5 +35,10 @@ typedef struct samp_run_options {
 samp_status samp_loaded_open(samp_loaded *out, const char *folder, const samp_run_options *options, uint32_t context,
                              bool with_tokenizer, samp_error *error);
 void samp_loaded_close(samp_loaded *loaded);
+
+/* Tokenizes a text file (at most 1 GB) with the model's tokenizer and evaluates it, with a progress line; baseline may be
+ * NULL. options->progress is replaced. *n_tokens gets the length of the text. */
+samp_status samp_loaded_eval(samp_loaded *model, samp_session *baseline, const char *path, const samp_eval_options *options,
+                             samp_eval_result *result, size_t *n_tokens, samp_error *error);
 
 #endif
