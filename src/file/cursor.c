@@ -25,8 +25,8 @@ samp_status samp_cursor_fail(samp_cursor *cursor, samp_status status, const char
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     cursor->status = status;
-    return samp_fail(cursor->error, status, "%s: byte %" PRIu64 ": %s", cursor->where, cursor->at,
-                     text);
+    return samp_fail(cursor->error, status, "%s: byte %" PRIu64 ": %s", cursor->where,
+                     cursor->base + cursor->at, text);
 }
 
 const void *samp_cursor_bytes(samp_cursor *cursor, uint64_t n, const char *what)

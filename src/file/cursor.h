@@ -11,6 +11,7 @@
 typedef struct samp_cursor {
     const unsigned char *data;
     uint64_t size, at;
+    uint64_t base; /* byte of the source at which data starts, 0 unless data is a window into it */
     const char *where;  /* names the source in messages */
     samp_status status; /* first failure */
     samp_error *error;  /* filled by it */
