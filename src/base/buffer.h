@@ -15,7 +15,8 @@ void samp_buffer_append(samp_buffer *buffer, const void *bytes, size_t length);
 void samp_buffer_text(samp_buffer *buffer, const char *text);
 void samp_buffer_printf(samp_buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Room for `length` more bytes; returns where they start, NULL when out of memory. Length is unchanged. */
+/* Room for `length` more bytes; returns where they start, NULL when out of memory. Length is
+ * unchanged. */
 char *samp_buffer_reserve(samp_buffer *buffer, size_t length);
 void samp_buffer_clear(samp_buffer *buffer); /* length 0, memory kept */
 void samp_buffer_release(samp_buffer *buffer);

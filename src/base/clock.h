@@ -15,13 +15,15 @@ static inline double samp_clock(void)
 }
 
 /* Long work calls report(context, what, done, total) now and then (bytes or items, as `what` says:
- * "quantize", …); a false answer means stop: the work returns SAMP_CANCELLED. A NULL report is silent. */
+ * "quantize", …); a false answer means stop: the work returns SAMP_CANCELLED. A NULL report is
+ * silent. */
 typedef struct samp_progress {
     bool (*report)(void *context, const char *what, uint64_t done, uint64_t total);
     void *context;
 } samp_progress;
 
-static inline bool samp_progress_report(const samp_progress *progress, const char *what, uint64_t done, uint64_t total)
+static inline bool samp_progress_report(const samp_progress *progress, const char *what,
+                                        uint64_t done, uint64_t total)
 {
     return !progress || !progress->report || progress->report(progress->context, what, done, total);
 }

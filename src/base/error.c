@@ -16,7 +16,8 @@ const char *samp_status_text(samp_status status)
     return (size_t)status < sizeof texts / sizeof *texts ? texts[status] : "unknown status";
 }
 
-/* A file or a request must not be able to move the cursor of the terminal that shows the message. */
+/* A file or a request must not be able to move the cursor of the terminal that shows the message.
+ */
 static void hide_control_bytes(char *text)
 {
     for (; *text; text++)

@@ -1,8 +1,9 @@
 /* Errors: one list of codes, one sentence for each failure.
  *
- * A function that can fail returns samp_status and fills a samp_error given by the caller. The message
- * is one whole sentence: what was found, what was expected, where (file, tensor, byte), what to do.
- * Only src/command prints it. samp_error lives on the caller's stack; nothing to release. */
+ * A function that can fail returns samp_status and fills a samp_error given by the caller. The
+ * message is one whole sentence: what was found, what was expected, where (file, tensor, byte),
+ * what to do. Only src/command prints it. samp_error lives on the caller's stack; nothing to
+ * release. */
 #ifndef SAMP_BASE_ERROR_H
 #define SAMP_BASE_ERROR_H
 

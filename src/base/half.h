@@ -1,5 +1,5 @@
-/* Conversions between float and the 16- and 8-bit floating-point types, in plain C: the definitions that
- * every SIMD conversion must equal. All round to nearest, ties to even. */
+/* Conversions between float and the 16- and 8-bit floating-point types, in plain C: the definitions
+ * that every SIMD conversion must equal. All round to nearest, ties to even. */
 #ifndef SAMP_BASE_HALF_H
 #define SAMP_BASE_HALF_H
 

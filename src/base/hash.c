@@ -29,7 +29,8 @@ void samp_sha256_end(samp_sha256 *hash, char hex[SAMP_SHA256_HEX])
     for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
 
-samp_status samp_sha256_bytes(const void *bytes, size_t n, char hex[SAMP_SHA256_HEX], samp_error *error)
+samp_status samp_sha256_bytes(const void *bytes, size_t n, char hex[SAMP_SHA256_HEX],
+                              samp_error *error)
 {
     samp_sha256 *hash;
     SAMP_TRY(samp_sha256_begin(&hash, error));

@@ -11,7 +11,8 @@
 
 static void *json_allocate(size_t n) { return samp_realloc(NULL, n, 1); }
 
-samp_status samp_json_parse(json_t **out, const char *text, size_t n, const char *where, samp_error *error)
+samp_status samp_json_parse(json_t **out, const char *text, size_t n, const char *where,
+                            samp_error *error)
 {
     json_set_alloc_funcs(json_allocate, samp_free);
     json_error_t failure;
@@ -37,7 +38,8 @@ samp_status samp_json_load(json_t **out, const char *path, size_t max_bytes, sam
         status = samp_fail(error, SAMP_LIMIT, "%s is %lld bytes, at most %zu are accepted", path,
                            (long long)info.st_size, max_bytes);
     else if (!(text = samp_realloc(NULL, (size_t)info.st_size, 1)))
-        status = samp_fail(error, SAMP_NOMEM, "%s: out of memory for %lld bytes", path, (long long)info.st_size);
+        status = samp_fail(error, SAMP_NOMEM, "%s: out of memory for %lld bytes", path,
+                           (long long)info.st_size);
     if (status == SAMP_OK) {
         size_t n = fread(text, 1, (size_t)info.st_size, file);
         status = ferror(file) ? samp_fail_errno(error, "%s cannot be read", path)
@@ -58,8 +60,8 @@ static samp_status member(const json_t *object, const char *key, bool required, 
     return samp_fail(error, SAMP_CORRUPT, "%s: \"%s\" is missing", where, key);
 }
 
-samp_status samp_json_integer(const json_t *object, const char *key, bool required, int64_t min, int64_t max,
-                              int64_t *out, const char *where, samp_error *error)
+samp_status samp_json_integer(const json_t *object, const char *key, bool required, int64_t min,
+                              int64_t max, int64_t *out, const char *where, samp_error *error)
 {
     const json_t *value;
     SAMP_TRY(member(object, key, required, &value, where, error));
@@ -68,8 +70,8 @@ samp_status samp_json_integer(const json_t *object, const char *key, bool requir
         return samp_fail(error, SAMP_CORRUPT, "%s: \"%s\" is not an integer", where, key);
     int64_t number = json_integer_value(value);
     if (number < min || number > max)
-        return samp_fail(error, SAMP_CORRUPT, "%s: \"%s\" is %lld, expected %lld to %lld", where, key,
-                         (long long)number, (long long)min, (long long)max);
+        return samp_fail(error, SAMP_CORRUPT, "%s: \"%s\" is %lld, expected %lld to %lld", where,
+                         key, (long long)number, (long long)min, (long long)max);
     *out = number;
     return SAMP_OK;
 }
@@ -86,8 +88,8 @@ samp_status samp_json_number(const json_t *object, const char *key, bool require
     return SAMP_OK;
 }
 
-samp_status samp_json_bool(const json_t *object, const char *key, bool required, bool *out, const char *where,
-                           samp_error *error)
+samp_status samp_json_bool(const json_t *object, const char *key, bool required, bool *out,
+                           const char *where, samp_error *error)
 {
     const json_t *value;
     SAMP_TRY(member(object, key, required, &value, where, error));

@@ -10,19 +10,21 @@
 #include <stdint.h>
 
 /* Parses n bytes; `where` names the source in messages ("model/config.json"). */
-samp_status samp_json_parse(json_t **out, const char *text, size_t n, const char *where, samp_error *error);
+samp_status samp_json_parse(json_t **out, const char *text, size_t n, const char *where,
+                            samp_error *error);
 /* Reads and parses a file of at most max_bytes. */
 samp_status samp_json_load(json_t **out, const char *path, size_t max_bytes, samp_error *error);
 
-/* Members of an object. `where` names the object in messages. A missing member leaves *out as it was
- * when `required` is false; null counts as missing. Integers are range-checked: min <= value <= max. */
-samp_status samp_json_integer(const json_t *object, const char *key, bool required, int64_t min, int64_t max,
-                              int64_t *out, const char *where, samp_error *error);
+/* Members of an object. `where` names the object in messages. A missing member leaves *out as it
+ * was when `required` is false; null counts as missing. Integers are range-checked: min <= value <=
+ * max. */
+samp_status samp_json_integer(const json_t *object, const char *key, bool required, int64_t min,
+                              int64_t max, int64_t *out, const char *where, samp_error *error);
 /* Finite number. */
 samp_status samp_json_number(const json_t *object, const char *key, bool required, double *out,
                              const char *where, samp_error *error);
-samp_status samp_json_bool(const json_t *object, const char *key, bool required, bool *out, const char *where,
-                           samp_error *error);
+samp_status samp_json_bool(const json_t *object, const char *key, bool required, bool *out,
+                           const char *where, samp_error *error);
 /* *out points into the document. */
 samp_status samp_json_string(const json_t *object, const char *key, bool required, const char **out,
                              const char *where, samp_error *error);

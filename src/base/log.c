@@ -27,7 +27,8 @@ void samp_log(samp_log_level level, const char *format, ...)
     struct tm utc;
     gmtime_r(&now.tv_sec, &utc);
     size_t n = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
-    n += (size_t)snprintf(line + n, sizeof line - n, ".%03ldZ %s ", now.tv_nsec / 1000000, names[level]);
+    n += (size_t)snprintf(line + n, sizeof line - n, ".%03ldZ %s ", now.tv_nsec / 1000000,
+                          names[level]);
     va_list arguments;
     va_start(arguments, format);
     int m = vsnprintf(line + n, sizeof line - n - 1, format, arguments);

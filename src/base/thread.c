@@ -18,7 +18,8 @@
 
 enum { SPINS = 4000, MAX_THREADS = 256 };
 
-/* A counter threads wait on. Sleepers are counted so that the waker skips the system call when it can. */
+/* A counter threads wait on. Sleepers are counted so that the waker skips the system call when it
+ * can. */
 typedef struct signal_word {
     _Alignas(64) _Atomic uint32_t value;
     _Atomic uint32_t sleepers;
@@ -28,8 +29,8 @@ struct samp_pool {
     unsigned n_threads;
     samp_work *work;
     void *context;
-    signal_word start;  /* generation of work; moved by samp_pool_run */
-    signal_word phase;  /* generation of the barrier */
+    signal_word start; /* generation of work; moved by samp_pool_run */
+    signal_word phase; /* generation of the barrier */
     _Alignas(64) _Atomic uint32_t arrived;
     _Atomic bool stopping;
     pthread_t threads[MAX_THREADS];
@@ -139,7 +140,8 @@ void samp_pool_run(samp_pool *pool, samp_work *work, void *context)
     samp_pool_barrier(pool);
 }
 
-void samp_split(size_t n, size_t unit, unsigned thread, unsigned n_threads, size_t *begin, size_t *end)
+void samp_split(size_t n, size_t unit, unsigned thread, unsigned n_threads, size_t *begin,
+                size_t *end)
 {
     size_t units = n / unit + (n % unit != 0);
     size_t share = units / n_threads, rest = units % n_threads;
@@ -157,7 +159,10 @@ static unsigned quota_cores(long quota, long period)
     return cores < 1 ? 1 : (unsigned)cores;
 }
 
-static unsigned smaller_limit(unsigned a, unsigned b) { return a == 0 ? b : b == 0 || a < b ? a : b; }
+static unsigned smaller_limit(unsigned a, unsigned b)
+{
+    return a == 0 ? b : b == 0 || a < b ? a : b;
+}
 
 static bool read_longs(const char *path, long *a, long *b)
 {
@@ -185,12 +190,14 @@ static unsigned cgroup_cores(void)
             long quota, period;
             if (v2) {
                 snprintf(name, sizeof name, "/sys/fs/cgroup%s/cpu.max", path);
-                if (read_longs(name, &quota, &period)) limit = smaller_limit(limit, quota_cores(quota, period));
+                if (read_longs(name, &quota, &period))
+                    limit = smaller_limit(limit, quota_cores(quota, period));
             } else {
                 snprintf(name, sizeof name, "/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us", path);
                 bool got = read_longs(name, &quota, NULL);
                 snprintf(name, sizeof name, "/sys/fs/cgroup/cpu%s/cpu.cfs_period_us", path);
-                if (got && read_longs(name, &period, NULL)) limit = smaller_limit(limit, quota_cores(quota, period));
+                if (got && read_longs(name, &period, NULL))
+                    limit = smaller_limit(limit, quota_cores(quota, period));
             }
             char *slash = strrchr(path, '/');
             if (!slash || !*path) break;
@@ -204,7 +211,8 @@ static unsigned cgroup_cores(void)
 unsigned samp_threads_available(void)
 {
     cpu_set_t set;
-    long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+    long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                         : sysconf(_SC_NPROCESSORS_ONLN);
     if (n < 1) n = 1;
     if (n > MAX_THREADS) n = MAX_THREADS;
     unsigned quota = cgroup_cores();

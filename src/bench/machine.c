@@ -32,12 +32,14 @@ static void read_part(void *context, unsigned thread, unsigned n_threads)
     job->sums[thread] |= read_words(job->data + begin, end - begin);
 }
 
-samp_status samp_measure_bandwidth(samp_pool *pool, uint64_t bytes, double seconds, samp_bandwidth *out, samp_error *error)
+samp_status samp_measure_bandwidth(samp_pool *pool, uint64_t bytes, double seconds,
+                                   samp_bandwidth *out, samp_error *error)
 {
     bytes = samp_round_up(bytes ? bytes : 1, UINT64_C(4096) * samp_pool_threads(pool));
     void *data = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data == MAP_FAILED)
-        return samp_fail(error, SAMP_NOMEM, "out of memory for a buffer of %llu bytes to measure bandwidth with",
+        return samp_fail(error, SAMP_NOMEM,
+                         "out of memory for a buffer of %llu bytes to measure bandwidth with",
                          (unsigned long long)bytes);
     madvise(data, bytes, MADV_HUGEPAGE); /* a wish: without it the figure is a little lower */
     memset(data, 1, bytes);
@@ -60,7 +62,8 @@ samp_cpu_ticks samp_read_cpu_ticks(void)
     FILE *file = fopen("/proc/stat", "re");
     if (!file) return ticks;
     unsigned long long v[8] = {0};
-    if (fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7) == 8) {
+    if (fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", v, v + 1, v + 2, v + 3, v + 4,
+               v + 5, v + 6, v + 7) == 8) {
         for (int i = 0; i < 8; i++) ticks.total += v[i];
         ticks.steal = v[7];
     }

@@ -14,15 +14,17 @@ typedef struct bench_options {
 } bench_options;
 
 static const samp_option options[] = {
-    SAMP_OPTION(bench_options, FLAG, offline, "offline", 0, NULL, .help = "measure the engine itself, without a server"),
+    SAMP_OPTION(bench_options, FLAG, offline, "offline", 0, NULL,
+                .help = "measure the engine itself, without a server"),
     SAMP_OPTION(bench_options, INTEGER, prompt, "prompt", 'p', "N", .initial = "512", .max = 131072,
                 .help = "tokens of the prefill test; 0 = none"),
-    SAMP_OPTION(bench_options, INTEGER, generate, "generate", 'n', "N", .initial = "128", .max = 131072,
-                .help = "tokens of the decode test; 0 = none"),
+    SAMP_OPTION(bench_options, INTEGER, generate, "generate", 'n', "N", .initial = "128",
+                .max = 131072, .help = "tokens of the decode test; 0 = none"),
     SAMP_OPTION(bench_options, INTEGER, depth, "depth", 'd', "N", .initial = "0", .max = 131072,
                 .help = "tokens already in the cache when a test starts"),
-    SAMP_OPTION(bench_options, INTEGER, repetitions, "repetitions", 'r', "N", .initial = "5", .min = 1,
-                .max = SAMP_BENCH_REPETITIONS_MAX, .help = "timed repetitions after a warm-up; the median is shown"),
+    SAMP_OPTION(bench_options, INTEGER, repetitions, "repetitions", 'r', "N", .initial = "5",
+                .min = 1, .max = SAMP_BENCH_REPETITIONS_MAX,
+                .help = "timed repetitions after a warm-up; the median is shown"),
     SAMP_RUN_OPTIONS(bench_options, run),
     SAMP_OPTION(bench_options, FLAG, json, "json", 0, NULL, .help = "print JSON"),
 };
@@ -44,14 +46,17 @@ static samp_status measure(const bench_options *o, bench_state *state, samp_erro
     samp_meter meter;
     samp_progress progress = samp_meter_start(&meter, "tests");
     samp_cpu_ticks before = samp_read_cpu_ticks();
-    samp_status status = samp_bench_offline(state->sessions, state->n_models, state->tests, state->n_tests,
-                                            (uint32_t)o->repetitions, &progress, state->figures, error);
+    samp_status status =
+        samp_bench_offline(state->sessions, state->n_models, state->tests, state->n_tests,
+                           (uint32_t)o->repetitions, &progress, state->figures, error);
     state->steal = samp_steal_share(before, samp_read_cpu_ticks());
     samp_meter_stop(&meter);
     samp_pool *pool = NULL;
-    if (status == SAMP_OK) status = samp_pool_create(&pool, samp_session_threads(state->sessions[0]), error);
+    if (status == SAMP_OK)
+        status = samp_pool_create(&pool, samp_session_threads(state->sessions[0]), error);
     for (size_t m = 0; m < state->n_models && status == SAMP_OK; m++)
-        status = samp_measure_bandwidth(pool, samp_session_weight_bytes(state->sessions[m]), 0.5, &state->bandwidth[m], error);
+        status = samp_measure_bandwidth(pool, samp_session_weight_bytes(state->sessions[m]), 0.5,
+                                        &state->bandwidth[m], error);
     samp_pool_release(pool);
     return status;
 }
@@ -64,33 +69,47 @@ static double reached(const bench_state *state, size_t model, const samp_bench_f
 
 static void test_name(char *out, size_t n, const samp_bench_test *test)
 {
-    int at = snprintf(out, n, "%s%u", test->kind == SAMP_BENCH_PREFILL ? "pp" : "tg", test->n_tokens);
-    if (test->depth && at > 0 && (size_t)at < n) snprintf(out + at, n - (size_t)at, " @ d%u", test->depth);
+    int at =
+        snprintf(out, n, "%s%u", test->kind == SAMP_BENCH_PREFILL ? "pp" : "tg", test->n_tokens);
+    if (test->depth && at > 0 && (size_t)at < n)
+        snprintf(out + at, n - (size_t)at, " @ d%u", test->depth);
 }
 
 static void print_text(const bench_state *state)
 {
-    static const char *const headers[] = {"model", "weights", "test", "tok/s (median)", "low … high", "GB/s", "of memory's", "ratio to first"};
-    printf("%s; memory read and share are measured in this run", samp_session_describe(state->sessions[0]));
-    if (state->steal > 0.01) printf("; %.0f %% of the processors' time was stolen by the host", state->steal * 100);
+    static const char *const headers[] = {"model",      "weights", "test",        "tok/s (median)",
+                                          "low … high", "GB/s",    "of memory's", "ratio to first"};
+    printf("%s; memory read and share are measured in this run",
+           samp_session_describe(state->sessions[0]));
+    if (state->steal > 0.01)
+        printf("; %.0f %% of the processors' time was stolen by the host", state->steal * 100);
     puts("\n");
     samp_table table;
     samp_table_begin(&table, "lrlrrrrr", 8, headers);
     for (size_t t = 0; t < state->n_tests; t++)
         for (size_t m = 0; m < state->n_models; m++) {
             const samp_bench_figure *f = &state->figures[t * state->n_models + m];
-            char weights[32], test[48], rate[32], range[48], bytes[32] = "", share[48] = "", ratio[32];
+            char weights[32], test[48], rate[32], range[48], bytes[32] = "", share[48] = "",
+                                                             ratio[32];
             test_name(test, sizeof test, &state->tests[t]);
             snprintf(rate, sizeof rate, "%.2f", f->median);
             snprintf(range, sizeof range, "%.2f … %.2f", f->low, f->high);
-            snprintf(ratio, sizeof ratio, "%.3f", f->median / state->figures[t * state->n_models].median);
+            snprintf(ratio, sizeof ratio, "%.3f",
+                     f->median / state->figures[t * state->n_models].median);
             if (f->bytes_per_token > 0) {
                 snprintf(bytes, sizeof bytes, "%.2f", f->median * f->bytes_per_token / 1e9);
-                snprintf(share, sizeof share, "%.0f %% of %.1f", reached(state, m, f) * 100, state->bandwidth[m].bytes_per_second / 1e9);
+                snprintf(share, sizeof share, "%.0f %% of %.1f", reached(state, m, f) * 100,
+                         state->bandwidth[m].bytes_per_second / 1e9);
             }
-            const char *cells[] = {samp_model_folder(state->models[m].model),
-                                   samp_show_bytes(weights, (double)samp_session_weight_bytes(state->sessions[m])),
-                                   test, rate, range, bytes, share, ratio};
+            const char *cells[] = {
+                samp_model_folder(state->models[m].model),
+                samp_show_bytes(weights, (double)samp_session_weight_bytes(state->sessions[m])),
+                test,
+                rate,
+                range,
+                bytes,
+                share,
+                ratio};
             samp_table_row(&table, 8, cells);
         }
     samp_table_print(&table, stdout);
@@ -107,31 +126,42 @@ static json_t *bench_json(const bench_options *o, const bench_state *state)
             const samp_bench_figure *f = &state->figures[t * state->n_models + m];
             char test[48];
             test_name(test, sizeof test, &state->tests[t]);
-            json_t *row = json_pack("{s:s,s:s,s:I,s:f,s:f,s:f,s:f,s:f}", "model", samp_model_folder(state->models[m].model),
-                                    "test", test, "weight_bytes", (json_int_t)samp_session_weight_bytes(state->sessions[m]),
-                                    "tokens_per_second", f->median, "mean", f->mean, "deviation", f->deviation, "low", f->low, "high", f->high);
+            json_t *row =
+                json_pack("{s:s,s:s,s:I,s:f,s:f,s:f,s:f,s:f}", "model",
+                          samp_model_folder(state->models[m].model), "test", test, "weight_bytes",
+                          (json_int_t)samp_session_weight_bytes(state->sessions[m]),
+                          "tokens_per_second", f->median, "mean", f->mean, "deviation",
+                          f->deviation, "low", f->low, "high", f->high);
             if (row && f->bytes_per_token > 0) {
                 samp_json_set(row, "bytes_per_token", json_real(f->bytes_per_token));
-                samp_json_set(row, "read_bandwidth", json_real(state->bandwidth[m].bytes_per_second));
+                samp_json_set(row, "read_bandwidth",
+                              json_real(state->bandwidth[m].bytes_per_second));
                 samp_json_set(row, "share_of_bandwidth", json_real(reached(state, m, f)));
             }
             json_array_append_new(rows, row);
         }
-    return json_pack("{s:i,s:s,s:s,s:s,s:I,s:i,s:f,s:o}", "schema_version", 1, "version", SAMP_VERSION, "cpu", cpu, "backend",
-                     samp_session_describe(state->sessions[0]), "threads", (json_int_t)samp_session_threads(state->sessions[0]),
-                     "repetitions", (int)o->repetitions, "stolen_time_share", state->steal, "rows", rows);
+    return json_pack("{s:i,s:s,s:s,s:s,s:I,s:i,s:f,s:o}", "schema_version", 1, "version",
+                     SAMP_VERSION, "cpu", cpu, "backend", samp_session_describe(state->sessions[0]),
+                     "threads", (json_int_t)samp_session_threads(state->sessions[0]), "repetitions",
+                     (int)o->repetitions, "stolen_time_share", state->steal, "rows", rows);
 }
 
-static samp_status open_models(const bench_options *o, const char *const *folders, size_t n, bench_state *state, samp_error *error)
+static samp_status open_models(const bench_options *o, const char *const *folders, size_t n,
+                               bench_state *state, samp_error *error)
 {
     int64_t longest = o->prompt > o->generate ? o->prompt : o->generate;
     for (size_t m = 0; m < n; m++) {
-        SAMP_TRY(samp_loaded_open(&state->models[m], folders[m], &o->run, (uint32_t)(o->depth + longest), false, error));
+        SAMP_TRY(samp_loaded_open(&state->models[m], folders[m], &o->run,
+                                  (uint32_t)(o->depth + longest), false, error));
         state->sessions[m] = state->models[m].session;
         state->n_models = m + 1;
     }
-    if (o->prompt) state->tests[state->n_tests++] = (samp_bench_test){SAMP_BENCH_PREFILL, (uint32_t)o->prompt, (uint32_t)o->depth};
-    if (o->generate) state->tests[state->n_tests++] = (samp_bench_test){SAMP_BENCH_DECODE, (uint32_t)o->generate, (uint32_t)o->depth};
+    if (o->prompt)
+        state->tests[state->n_tests++] =
+            (samp_bench_test){SAMP_BENCH_PREFILL, (uint32_t)o->prompt, (uint32_t)o->depth};
+    if (o->generate)
+        state->tests[state->n_tests++] =
+            (samp_bench_test){SAMP_BENCH_DECODE, (uint32_t)o->generate, (uint32_t)o->depth};
     return SAMP_OK;
 }
 
@@ -166,8 +196,10 @@ const samp_command samp__cmd_bench = {
     .min_arguments = 1,
     .max_arguments = MODELS_MAX,
     .description =
-        "Measures how fast the engine reads a prompt (pp) and writes tokens (tg). Several models are\n"
-        "interleaved, repetition by repetition, so that their ratio holds on a machine whose speed\n"
+        "Measures how fast the engine reads a prompt (pp) and writes tokens (tg). Several models "
+        "are\n"
+        "interleaved, repetition by repetition, so that their ratio holds on a machine whose "
+        "speed\n"
         "drifts. For decoding it prints the bytes read a second beside the read bandwidth of this\n"
         "machine's memory at that size, measured in the same run.",
     .examples = "  $ samp bench --offline demo/model demo/artifact\n"

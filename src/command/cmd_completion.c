@@ -12,7 +12,8 @@ static int run(const void *options, const char *const *arguments, size_t n, samp
     } else if (strcmp(arguments[0], "zsh") == 0) {
         samp_completion_zsh(stdout);
     } else {
-        samp_fail(error, SAMP_INVALID, "'%s' is not a shell samp knows; use bash or zsh", arguments[0]);
+        samp_fail(error, SAMP_INVALID, "'%s' is not a shell samp knows; use bash or zsh",
+                  arguments[0]);
         return SAMP_EXIT_USAGE;
     }
     return SAMP_EXIT_DONE;

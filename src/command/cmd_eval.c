@@ -13,15 +13,18 @@ typedef struct eval_options {
 
 static const samp_option options[] = {
     SAMP_OPTION(eval_options, TEXT, baseline, "baseline", 'b', "DIR",
-                .help = "also compare with this model (usually the 16-bit original): KL divergence, top-1, delta p"),
-    SAMP_OPTION(eval_options, INTEGER, context, "ctx", 'c', "N", .initial = "512", .min = 2, .max = 131072,
-                .help = "tokens a window; windows do not overlap"),
-    SAMP_OPTION(eval_options, CHOICE, score, "score", 0, "WHAT", .choices = "all|second-half", .initial = "all",
+                .help = "also compare with this model (usually the 16-bit original): KL "
+                        "divergence, top-1, delta p"),
+    SAMP_OPTION(eval_options, INTEGER, context, "ctx", 'c', "N", .initial = "512", .min = 2,
+                .max = 131072, .help = "tokens a window; windows do not overlap"),
+    SAMP_OPTION(eval_options, CHOICE, score, "score", 0, "WHAT", .choices = "all|second-half",
+                .initial = "all",
                 .help = "tokens that count: all but a window's first, or llama.cpp's convention"),
     SAMP_OPTION(eval_options, INTEGER, windows, "windows", 'w', "N", .initial = "0", .max = 1e6,
                 .help = "at most so many windows a text; 0 = all"),
     SAMP_RUN_OPTIONS(eval_options, run),
-    SAMP_OPTION(eval_options, FLAG, baseline_exact, "baseline-exact", 0, NULL, .help = "run the baseline in exact mode"),
+    SAMP_OPTION(eval_options, FLAG, baseline_exact, "baseline-exact", 0, NULL,
+                .help = "run the baseline in exact mode"),
     SAMP_OPTION(eval_options, FLAG, json, "json", 0, NULL, .help = "print JSON"),
 };
 
@@ -32,16 +35,22 @@ static json_t *estimate_json(samp_estimate e)
 
 static json_t *result_json(const char *text, size_t n_tokens, const samp_eval_result *r)
 {
-    json_t *root = json_pack("{s:s,s:I,s:I,s:I,s:f,s:o,s:o}", "text", text, "tokens", (json_int_t)n_tokens, "windows",
-                             (json_int_t)r->n_windows, "scored", (json_int_t)r->n_scored, "seconds", r->seconds, "nll",
+    json_t *root = json_pack("{s:s,s:I,s:I,s:I,s:f,s:o,s:o}", "text", text, "tokens",
+                             (json_int_t)n_tokens, "windows", (json_int_t)r->n_windows, "scored",
+                             (json_int_t)r->n_scored, "seconds", r->seconds, "nll",
                              estimate_json(r->nll), "perplexity", estimate_json(r->perplexity));
     if (!root || !r->compared) return root;
     const struct {
         const char *key;
         samp_estimate e;
-    } rest[] = {{"baseline_perplexity", r->baseline_perplexity}, {"kl_mean", r->kl_mean}, {"kl_median", r->kl_median},
-                {"kl_p99", r->kl_p99}, {"top1_agreement", r->top1}, {"delta_p", r->delta_p}};
-    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) samp_json_set(root, rest[i].key, estimate_json(rest[i].e));
+    } rest[] = {{"baseline_perplexity", r->baseline_perplexity},
+                {"kl_mean", r->kl_mean},
+                {"kl_median", r->kl_median},
+                {"kl_p99", r->kl_p99},
+                {"top1_agreement", r->top1},
+                {"delta_p", r->delta_p}};
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+        samp_json_set(root, rest[i].key, estimate_json(rest[i].e));
     return root;
 }
 
@@ -56,7 +65,8 @@ static const char *show(char *out, samp_estimate e, double factor, int digits)
 static void add_row(samp_table *table, const char *text, const samp_eval_result *r)
 {
     char scored[32], cell[7][48];
-    const char *cells[9] = {text, samp_show_count(scored, r->n_scored), show(cell[0], r->perplexity, 1, 3)};
+    const char *cells[9] = {text, samp_show_count(scored, r->n_scored),
+                            show(cell[0], r->perplexity, 1, 3)};
     if (r->compared) {
         cells[3] = show(cell[1], r->baseline_perplexity, 1, 3);
         cells[4] = show(cell[2], r->kl_mean, 1, 5);
@@ -70,12 +80,14 @@ static void add_row(samp_table *table, const char *text, const samp_eval_result 
     samp_table_row(table, r->compared ? 9 : 3, cells);
 }
 
-static samp_status eval_files(const eval_options *o, samp_loaded *model, samp_loaded *baseline, const char *const *paths,
-                              size_t n, samp_error *error)
+static samp_status eval_files(const eval_options *o, samp_loaded *model, samp_loaded *baseline,
+                              const char *const *paths, size_t n, samp_error *error)
 {
-    static const char *const headers[] = {"text", "scored", "perplexity", "baseline's", "KL mean", "KL median", "KL p99",
-                                          "same top-1, %", "mean Δp, points"};
-    samp_eval_options how = {.context = (uint32_t)o->context, .second_half = strcmp(o->score, "second-half") == 0,
+    static const char *const headers[] = {"text",       "scored",        "perplexity",
+                                          "baseline's", "KL mean",       "KL median",
+                                          "KL p99",     "same top-1, %", "mean Δp, points"};
+    samp_eval_options how = {.context = (uint32_t)o->context,
+                             .second_half = strcmp(o->score, "second-half") == 0,
                              .max_windows = (uint32_t)o->windows};
     json_t *list = json_array();
     samp_table table;
@@ -84,22 +96,27 @@ static samp_status eval_files(const eval_options *o, samp_loaded *model, samp_lo
     for (size_t i = 0; i < n && status == SAMP_OK; i++) {
         samp_eval_result result;
         size_t n_tokens;
-        status = samp_loaded_eval(model, baseline->session, paths[i], &how, &result, &n_tokens, error);
+        status =
+            samp_loaded_eval(model, baseline->session, paths[i], &how, &result, &n_tokens, error);
         if (status != SAMP_OK) break;
         add_row(&table, paths[i], &result);
         json_array_append_new(list, result_json(paths[i], n_tokens, &result));
     }
     if (status == SAMP_OK && o->json) {
-        json_t *root = json_pack("{s:i,s:s,s:s,s:s,s:i,s:s}", "schema_version", 1, "model", samp_model_folder(model->model),
-                                 "backend", samp_session_describe(model->session), "score", o->score, "ctx", (int)o->context,
-                                 "kv", o->run.kv);
-        if (root && baseline->model) samp_json_set(root, "baseline", json_string(samp_model_folder(baseline->model)));
+        json_t *root = json_pack("{s:i,s:s,s:s,s:s,s:i,s:s}", "schema_version", 1, "model",
+                                 samp_model_folder(model->model), "backend",
+                                 samp_session_describe(model->session), "score", o->score, "ctx",
+                                 (int)o->context, "kv", o->run.kv);
+        if (root && baseline->model)
+            samp_json_set(root, "baseline", json_string(samp_model_folder(baseline->model)));
         if (root) samp_json_set(root, "texts", json_incref(list));
         status = samp_print_json(root, error);
     } else if (status == SAMP_OK) {
-        printf("%s on %s\n", samp_model_folder(model->model), samp_session_describe(model->session));
+        printf("%s on %s\n", samp_model_folder(model->model),
+               samp_session_describe(model->session));
         samp_table_print(&table, stdout);
-        puts("± is half of a 95 % interval that counts windows, not tokens; KL in nats a token, against the baseline.");
+        puts("± is half of a 95 % interval that counts windows, not tokens; KL in nats a token, "
+             "against the baseline.");
     }
     json_decref(list);
     samp_table_release(&table);
@@ -112,9 +129,11 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
     samp_loaded model = {0}, baseline = {0};
     samp_run_options baseline_run = o->run;
     baseline_run.exact = o->baseline_exact;
-    samp_status status = samp_loaded_open(&model, arguments[0], &o->run, (uint32_t)o->context, true, error);
+    samp_status status =
+        samp_loaded_open(&model, arguments[0], &o->run, (uint32_t)o->context, true, error);
     if (status == SAMP_OK && o->baseline)
-        status = samp_loaded_open(&baseline, o->baseline, &baseline_run, (uint32_t)o->context, false, error);
+        status = samp_loaded_open(&baseline, o->baseline, &baseline_run, (uint32_t)o->context,
+                                  false, error);
     if (status == SAMP_OK) status = eval_files(o, &model, &baseline, arguments + 1, n - 1, error);
     samp_loaded_close(&baseline);
     samp_loaded_close(&model);
@@ -132,9 +151,10 @@ const samp_command samp__cmd_eval = {
         "also, over the same tokens: KL divergence from the baseline (mean, median, 99th\n"
         "percentile), how often the most likely token is the same, and the mean change of the\n"
         "true token's probability, each with a 95 % interval.",
-    .examples = "  $ samp eval demo/artifact --baseline demo/model README.md\n"
-                "  # figures that compare with llama-perplexity's\n"
-                "  $ samp eval MODEL --baseline BASE --score second-half --windows 40 wiki.test.raw\n",
+    .examples =
+        "  $ samp eval demo/artifact --baseline demo/model README.md\n"
+        "  # figures that compare with llama-perplexity's\n"
+        "  $ samp eval MODEL --baseline BASE --score second-half --windows 40 wiki.test.raw\n",
     SAMP_OPTIONS(options),
     .options_size = sizeof(eval_options),
     .run = run,

@@ -1,4 +1,5 @@
-/* samp help [COMMAND]: the overview, or one command's help; --man writes the man page that is installed. */
+/* samp help [COMMAND]: the overview, or one command's help; --man writes the man page that is
+ * installed. */
 #include "command/command.h"
 
 #include <string.h>
@@ -18,7 +19,8 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
     if (n == 1 && !(o->man && strcmp(arguments[0], "samp") == 0)) {
         command = samp_command_find(arguments[0]);
         if (!command) {
-            samp_fail(error, SAMP_INVALID, "'%s' is not a samp command; samp --help lists them", arguments[0]);
+            samp_fail(error, SAMP_INVALID, "'%s' is not a samp command; samp --help lists them",
+                      arguments[0]);
             return SAMP_EXIT_USAGE;
         }
     }

@@ -1,5 +1,5 @@
-/* samp report: one table that answers «what do we gain and what does it cost us»: a quantized model beside its 16-bit
- * original, every figure measured in this run. */
+/* samp report: one table that answers «what do we gain and what does it cost us»: a quantized model
+ * beside its 16-bit original, every figure measured in this run. */
 #include "base/cpu.h"
 #include "base/memory.h"
 #include "bench/machine.h"
@@ -18,18 +18,21 @@ typedef struct report_options {
 } report_options;
 
 static const samp_option options[] = {
-    SAMP_OPTION(report_options, TEXT, baseline, "baseline", 'b', "DIR", .required = true, .help = "the 16-bit original"),
-    SAMP_OPTION(report_options, TEXT, out, "out", 'o', "FILE", .help = "also write the report to this file"),
-    SAMP_OPTION(report_options, INTEGER, context, "ctx", 'c', "N", .initial = "512", .min = 2, .max = 131072,
-                .help = "tokens a window of the texts"),
+    SAMP_OPTION(report_options, TEXT, baseline, "baseline", 'b', "DIR", .required = true,
+                .help = "the 16-bit original"),
+    SAMP_OPTION(report_options, TEXT, out, "out", 'o', "FILE",
+                .help = "also write the report to this file"),
+    SAMP_OPTION(report_options, INTEGER, context, "ctx", 'c', "N", .initial = "512", .min = 2,
+                .max = 131072, .help = "tokens a window of the texts"),
     SAMP_OPTION(report_options, INTEGER, windows, "windows", 'w', "N", .initial = "0", .max = 1e6,
                 .help = "at most so many windows a text; 0 = all"),
-    SAMP_OPTION(report_options, INTEGER, prompt, "prompt", 'p', "N", .initial = "512", .min = 1, .max = 131072,
-                .help = "tokens of the prefill test"),
-    SAMP_OPTION(report_options, INTEGER, generate, "generate", 'n', "N", .initial = "64", .min = 1, .max = 131072,
-                .help = "tokens of the decode test"),
-    SAMP_OPTION(report_options, INTEGER, repetitions, "repetitions", 'r', "N", .initial = "5", .min = 1,
-                .max = SAMP_BENCH_REPETITIONS_MAX, .help = "repetitions of both, interleaved"),
+    SAMP_OPTION(report_options, INTEGER, prompt, "prompt", 'p', "N", .initial = "512", .min = 1,
+                .max = 131072, .help = "tokens of the prefill test"),
+    SAMP_OPTION(report_options, INTEGER, generate, "generate", 'n', "N", .initial = "64", .min = 1,
+                .max = 131072, .help = "tokens of the decode test"),
+    SAMP_OPTION(report_options, INTEGER, repetitions, "repetitions", 'r', "N", .initial = "5",
+                .min = 1, .max = SAMP_BENCH_REPETITIONS_MAX,
+                .help = "repetitions of both, interleaved"),
     SAMP_OPTION(report_options, NUMBER, price, "price", 0, "DOLLARS", .max = 1e9,
                 .help = "price of this machine an hour, for the cost of a token"),
     SAMP_RUN_OPTIONS(report_options, run),
@@ -65,38 +68,45 @@ static void weigh(samp_model *model, uint64_t *bytes, double *bits)
 static samp_status measure_speed(const report_options *o, report_state *state, samp_error *error)
 {
     samp_session *sessions[2] = {state->models[0].session, state->models[1].session};
-    samp_bench_test tests[2] = {{SAMP_BENCH_PREFILL, (uint32_t)o->prompt, 0}, {SAMP_BENCH_DECODE, (uint32_t)o->generate, 0}};
+    samp_bench_test tests[2] = {{SAMP_BENCH_PREFILL, (uint32_t)o->prompt, 0},
+                                {SAMP_BENCH_DECODE, (uint32_t)o->generate, 0}};
     samp_bench_figure figures[4];
     samp_meter meter;
     samp_progress progress = samp_meter_start(&meter, "tests");
     samp_cpu_ticks before = samp_read_cpu_ticks();
-    samp_status status = samp_bench_offline(sessions, 2, tests, 2, (uint32_t)o->repetitions, &progress, figures, error);
+    samp_status status = samp_bench_offline(sessions, 2, tests, 2, (uint32_t)o->repetitions,
+                                            &progress, figures, error);
     state->steal = samp_steal_share(before, samp_read_cpu_ticks());
     samp_meter_stop(&meter);
-    for (int m = 0; m < 2 && status == SAMP_OK; m++) state->prefill[m] = figures[m], state->decode[m] = figures[2 + m];
+    for (int m = 0; m < 2 && status == SAMP_OK; m++)
+        state->prefill[m] = figures[m], state->decode[m] = figures[2 + m];
     samp_pool *pool = NULL;
-    if (status == SAMP_OK) status = samp_pool_create(&pool, samp_session_threads(sessions[0]), error);
     if (status == SAMP_OK)
-        status = samp_measure_bandwidth(pool, samp_session_weight_bytes(sessions[CANDIDATE]), 0.5, &state->bandwidth, error);
+        status = samp_pool_create(&pool, samp_session_threads(sessions[0]), error);
+    if (status == SAMP_OK)
+        status = samp_measure_bandwidth(pool, samp_session_weight_bytes(sessions[CANDIDATE]), 0.5,
+                                        &state->bandwidth, error);
     samp_pool_release(pool);
     return status;
 }
 
 static samp_status measure(const report_options *o, report_state *state, samp_error *error)
 {
-    for (int m = 0; m < 2; m++) weigh(state->models[m].model, &state->file_bytes[m], &state->bits_per_weight[m]);
+    for (int m = 0; m < 2; m++)
+        weigh(state->models[m].model, &state->file_bytes[m], &state->bits_per_weight[m]);
     SAMP_TRY(measure_speed(o, state, error));
     samp_eval_options how = {.context = (uint32_t)o->context, .max_windows = (uint32_t)o->windows};
     for (size_t i = 0; i < state->n_texts; i++) {
         size_t n_tokens;
-        SAMP_TRY(samp_loaded_eval(&state->models[CANDIDATE], state->models[BASELINE].session, state->paths[i], &how,
-                                  &state->texts[i], &n_tokens, error));
+        SAMP_TRY(samp_loaded_eval(&state->models[CANDIDATE], state->models[BASELINE].session,
+                                  state->paths[i], &how, &state->texts[i], &n_tokens, error));
     }
     return SAMP_OK;
 }
 
 /* A row with both values and the change of the second against the first, in percent. */
-static void add_change(samp_table *table, const char *name, const char *first, const char *second, double a, double b)
+static void add_change(samp_table *table, const char *name, const char *first, const char *second,
+                       double a, double b)
 {
     char change[32] = "";
     if (a > 0) snprintf(change, sizeof change, "%+.1f %%", (b / a - 1) * 100);
@@ -107,10 +117,12 @@ static void add_change(samp_table *table, const char *name, const char *first, c
 static void add_seconds(samp_table *table, const char *name, double a, double b)
 {
     char first[32], second[32];
-    if (a > 0 && b > 0) add_change(table, name, samp_show_seconds(first, a), samp_show_seconds(second, b), a, b);
+    if (a > 0 && b > 0)
+        add_change(table, name, samp_show_seconds(first, a), samp_show_seconds(second, b), a, b);
 }
 
-static void add_number(samp_table *table, const char *name, const char *format_unit, double a, double b, int digits)
+static void add_number(samp_table *table, const char *name, const char *format_unit, double a,
+                       double b, int digits)
 {
     char first[48], second[48];
     snprintf(first, sizeof first, "%.*f%s", digits, a, format_unit);
@@ -125,24 +137,31 @@ static void print_sizes_and_speed(const report_options *o, const report_state *s
     samp_table table;
     samp_table_begin(&table, "lrrr", 4, headers);
     add_change(&table, "weights on disk", samp_show_bytes(first, (double)state->file_bytes[0]),
-               samp_show_bytes(second, (double)state->file_bytes[1]), (double)state->file_bytes[0], (double)state->file_bytes[1]);
-    add_number(&table, "bits a weight", "", state->bits_per_weight[0], state->bits_per_weight[1], 2);
-    uint64_t read[2] = {samp_session_weight_bytes(state->models[0].session), samp_session_weight_bytes(state->models[1].session)};
-    add_change(&table, "memory read a token", samp_show_bytes(first, (double)read[0]), samp_show_bytes(second, (double)read[1]),
-               (double)read[0], (double)read[1]);
+               samp_show_bytes(second, (double)state->file_bytes[1]), (double)state->file_bytes[0],
+               (double)state->file_bytes[1]);
+    add_number(&table, "bits a weight", "", state->bits_per_weight[0], state->bits_per_weight[1],
+               2);
+    uint64_t read[2] = {samp_session_weight_bytes(state->models[0].session),
+                        samp_session_weight_bytes(state->models[1].session)};
+    add_change(&table, "memory read a token", samp_show_bytes(first, (double)read[0]),
+               samp_show_bytes(second, (double)read[1]), (double)read[0], (double)read[1]);
     snprintf(name, sizeof name, "prefill, tok/s (pp%lld)", (long long)o->prompt);
     add_number(&table, name, "", state->prefill[0].median, state->prefill[1].median, 1);
     snprintf(name, sizeof name, "decode, tok/s (tg%lld)", (long long)o->generate);
     add_number(&table, name, "", state->decode[0].median, state->decode[1].median, 1);
     snprintf(name, sizeof name, "time to first token, %lld", (long long)o->prompt);
     add_seconds(&table, name, state->prefill[0].latency_p50, state->prefill[1].latency_p50);
-    add_seconds(&table, "time a token, median", state->decode[0].latency_p50, state->decode[1].latency_p50);
-    add_seconds(&table, "time a token, p99", state->decode[0].latency_p99, state->decode[1].latency_p99);
+    add_seconds(&table, "time a token, median", state->decode[0].latency_p50,
+                state->decode[1].latency_p50);
+    add_seconds(&table, "time a token, p99", state->decode[0].latency_p99,
+                state->decode[1].latency_p99);
     if (o->price > 0) {
         samp_cost cost[2];
         for (int m = 0; m < 2; m++)
-            samp_cost_compute(&(samp_cost_input){o->price, state->decode[m].median, 1, 720}, &cost[m], NULL);
-        add_number(&table, "$ a million tokens", "", cost[0].per_million_tokens, cost[1].per_million_tokens, 2);
+            samp_cost_compute(&(samp_cost_input){o->price, state->decode[m].median, 1, 720},
+                              &cost[m], NULL);
+        add_number(&table, "$ a million tokens", "", cost[0].per_million_tokens,
+                   cost[1].per_million_tokens, 2);
     }
     samp_table_print(&table, out);
     samp_table_release(&table);
@@ -150,7 +169,9 @@ static void print_sizes_and_speed(const report_options *o, const report_state *s
 
 static void print_accuracy(const report_state *state, FILE *out)
 {
-    static const char *const headers[] = {"accuracy on", "tokens", "perplexity", "original's", "KL mean", "± 95 %", "KL p99", "same top-1", "Δp, points"};
+    static const char *const headers[] = {"accuracy on", "tokens",     "perplexity",
+                                          "original's",  "KL mean",    "± 95 %",
+                                          "KL p99",      "same top-1", "Δp, points"};
     samp_table table;
     samp_table_begin(&table, "lrrrrrrrr", 9, headers);
     for (size_t i = 0; i < state->n_texts; i++) {
@@ -165,7 +186,15 @@ static void print_accuracy(const report_state *state, FILE *out)
         snprintf(cell[5], 48, "%.3f", r->kl_p99.value);
         snprintf(cell[6], 48, "%.2f %%", r->top1.value * 100);
         snprintf(cell[7], 48, "%+.3f", r->delta_p.value * 100);
-        const char *cells[] = {slash ? slash + 1 : state->paths[i], cell[0], cell[1], cell[2], cell[3], cell[4], cell[5], cell[6], cell[7]};
+        const char *cells[] = {slash ? slash + 1 : state->paths[i],
+                               cell[0],
+                               cell[1],
+                               cell[2],
+                               cell[3],
+                               cell[4],
+                               cell[5],
+                               cell[6],
+                               cell[7]};
         samp_table_row(&table, 9, cells);
     }
     samp_table_print(&table, out);
@@ -180,30 +209,43 @@ static void print_report(const report_options *o, const report_state *state, FIL
     gmtime_r(&now, &utc);
     strftime(date, sizeof date, "%Y-%m-%d", &utc);
     samp_cpu_model(cpu, sizeof cpu);
-    fprintf(out, "%s beside its original %s\n", samp_model_folder(state->models[CANDIDATE].model), samp_model_folder(state->models[BASELINE].model));
-    fprintf(out, "%s, samp %s, %s (%s); %lld repetitions, interleaved, medians", date, SAMP_VERSION, cpu,
-            samp_session_describe(state->models[CANDIDATE].session), (long long)o->repetitions);
-    if (state->steal > 0.01) fprintf(out, "; the host took %.0f %% of the processors' time", state->steal * 100);
+    fprintf(out, "%s beside its original %s\n", samp_model_folder(state->models[CANDIDATE].model),
+            samp_model_folder(state->models[BASELINE].model));
+    fprintf(out, "%s, samp %s, %s (%s); %lld repetitions, interleaved, medians", date, SAMP_VERSION,
+            cpu, samp_session_describe(state->models[CANDIDATE].session),
+            (long long)o->repetitions);
+    if (state->steal > 0.01)
+        fprintf(out, "; the host took %.0f %% of the processors' time", state->steal * 100);
     fputs("\n\n", out);
     print_sizes_and_speed(o, state, out);
     fputc('\n', out);
     print_accuracy(state, out);
     const samp_bench_figure *d = &state->decode[CANDIDATE];
-    fprintf(out, "\nHow to read it\n"
-                 "  bits a weight        all weights and their scales, averaged; 16 in the original\n"
-                 "  memory read a token  what one decoded token must fetch; decoding cannot be faster than memory allows:\n"
-                 "                       here %.1f of %.1f GB/s measured at this size, %.0f %%\n"
-                 "  time a token         between two decoded tokens of one stream, %zu steps each\n"
-                 "  KL mean              how far the next-token distribution moved, nats a token; 0 is identical,\n"
-                 "                       llama.cpp's Q4_K_M is near 0.03 and Q8_0 near 0.002 on 8B models\n"
-                 "  same top-1           share of positions where both choose the same next token\n"
-                 "  Δp                   mean change of the true token's probability, in percentage points\n",
-            d->median * d->bytes_per_token / 1e9, state->bandwidth.bytes_per_second / 1e9,
-            d->median * d->bytes_per_token / state->bandwidth.bytes_per_second * 100, d->n_latencies);
-    if (o->price > 0) fprintf(out, "  $ a million tokens   this machine at $%g an hour, one stream, decoding all the time\n", o->price);
+    fprintf(
+        out,
+        "\nHow to read it\n"
+        "  bits a weight        all weights and their scales, averaged; 16 in the original\n"
+        "  memory read a token  what one decoded token must fetch; decoding cannot be faster than "
+        "memory allows:\n"
+        "                       here %.1f of %.1f GB/s measured at this size, %.0f %%\n"
+        "  time a token         between two decoded tokens of one stream, %zu steps each\n"
+        "  KL mean              how far the next-token distribution moved, nats a token; 0 is "
+        "identical,\n"
+        "                       llama.cpp's Q4_K_M is near 0.03 and Q8_0 near 0.002 on 8B models\n"
+        "  same top-1           share of positions where both choose the same next token\n"
+        "  Δp                   mean change of the true token's probability, in percentage "
+        "points\n",
+        d->median * d->bytes_per_token / 1e9, state->bandwidth.bytes_per_second / 1e9,
+        d->median * d->bytes_per_token / state->bandwidth.bytes_per_second * 100, d->n_latencies);
+    if (o->price > 0)
+        fprintf(out,
+                "  $ a million tokens   this machine at $%g an hour, one stream, decoding all the "
+                "time\n",
+                o->price);
 }
 
-static samp_status write_report(const report_options *o, const report_state *state, samp_error *error)
+static samp_status write_report(const report_options *o, const report_state *state,
+                                samp_error *error)
 {
     print_report(o, state, stdout);
     if (!o->out) return SAMP_OK;
@@ -230,7 +272,8 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
     const char *folders[2] = {o->baseline, arguments[0]};
     samp_status status = SAMP_OK;
     for (int m = 0; m < 2 && status == SAMP_OK; m++)
-        status = samp_loaded_open(&state->models[m], folders[m], &o->run, (uint32_t)context, m == CANDIDATE, error);
+        status = samp_loaded_open(&state->models[m], folders[m], &o->run, (uint32_t)context,
+                                  m == CANDIDATE, error);
     if (status == SAMP_OK) status = measure(o, state, error);
     if (status == SAMP_OK) status = write_report(o, state, error);
     for (int m = 0; m < 2; m++) samp_loaded_close(&state->models[m]);
@@ -245,7 +288,8 @@ const samp_command samp__cmd_report = {
     .min_arguments = 2,
     .max_arguments = TEXTS_MAX + 1,
     .description =
-        "Measures a quantized model beside its 16-bit original on this machine: bytes, prefill and\n"
+        "Measures a quantized model beside its 16-bit original on this machine: bytes, prefill "
+        "and\n"
         "decode speed (interleaved), latencies, and on each text perplexity, KL divergence and\n"
         "agreement, with one line on what each figure means.",
     .examples = "  $ samp report demo/artifact --baseline demo/model README.md\n"

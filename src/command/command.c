@@ -32,8 +32,8 @@ const samp_command *samp_command_find(const char *name)
 static void print_error(const char *command, const samp_error *error)
 {
     bool colour = samp_terminal_colour(stderr);
-    fprintf(stderr, "%ssamp%s%s:%s %s\n", colour ? SAMP_BOLD SAMP_RED : "", *command ? " " : "", command,
-            colour ? SAMP_RESET : "", error->message);
+    fprintf(stderr, "%ssamp%s%s:%s %s\n", colour ? SAMP_BOLD SAMP_RED : "", *command ? " " : "",
+            command, colour ? SAMP_RESET : "", error->message);
 }
 
 static int run_command(const samp_command *command, int argc, char **argv)
@@ -47,7 +47,8 @@ static int run_command(const samp_command *command, int argc, char **argv)
     if (!options || !arguments) {
         samp_fail(&error, SAMP_NOMEM, "out of memory while reading the command line");
         code = SAMP_EXIT_ERROR;
-    } else if (samp_options_parse(command, argc, argv, options, arguments, &n_arguments, &help, &error) != SAMP_OK) {
+    } else if (samp_options_parse(command, argc, argv, options, arguments, &n_arguments, &help,
+                                  &error) != SAMP_OK) {
         code = SAMP_EXIT_USAGE;
     } else if (help) {
         samp_help_command(stdout, command);

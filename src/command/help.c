@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-static const char intro[] = "samp finds, proves and serves the cheapest numeric precision of a Llama-family model.";
+static const char intro[] =
+    "samp finds, proves and serves the cheapest numeric precision of a Llama-family model.";
 
 void samp_help_overview(FILE *out)
 {
@@ -21,7 +22,8 @@ static void option_title(char *out, size_t n, const samp_option *option)
 {
     char letter[8] = "    ";
     if (option->letter) snprintf(letter, sizeof letter, "-%c, ", option->letter);
-    snprintf(out, n, "%s--%s%s%s", letter, option->name, option->value ? " " : "", option->value ? option->value : "");
+    snprintf(out, n, "%s--%s%s%s", letter, option->name, option->value ? " " : "",
+             option->value ? option->value : "");
 }
 
 /* What follows the help sentence: choices, default, required. */
@@ -30,8 +32,10 @@ static void option_notes(char *out, size_t n, const samp_option *option)
     out[0] = '\0';
     size_t at = 0;
     if (option->choices) at += (size_t)snprintf(out, n, ": %s", option->choices);
-    if (option->initial && at < n) at += (size_t)snprintf(out + at, n - at, " (default %s)", option->initial);
-    if (option->kind == SAMP_OPTION_LIST && at < n) at += (size_t)snprintf(out + at, n - at, " (may be repeated)");
+    if (option->initial && at < n)
+        at += (size_t)snprintf(out + at, n - at, " (default %s)", option->initial);
+    if (option->kind == SAMP_OPTION_LIST && at < n)
+        at += (size_t)snprintf(out + at, n - at, " (may be repeated)");
     if (option->required && at < n) snprintf(out + at, n - at, " (required)");
 }
 
@@ -39,8 +43,8 @@ void samp_help_command(FILE *out, const samp_command *command)
 {
     bool colour = samp_terminal_colour(out);
     const char *bold = colour ? SAMP_BOLD : "", *reset = colour ? SAMP_RESET : "";
-    fprintf(out, "samp %s: %s\n\n%sUsage:%s samp %s [OPTIONS] %s\n\n%s\n", command->name, command->summary, bold,
-            reset, command->name, command->arguments, command->description);
+    fprintf(out, "samp %s: %s\n\n%sUsage:%s samp %s [OPTIONS] %s\n\n%s\n", command->name,
+            command->summary, bold, reset, command->name, command->arguments, command->description);
     fprintf(out, "\n%sOptions:%s\n", bold, reset);
     for (size_t i = 0; i < command->n_options; i++) {
         char title[80], notes[400];
@@ -55,7 +59,8 @@ void samp_help_command(FILE *out, const samp_command *command)
     fprintf(out, "\n%sExamples:%s\n%s", bold, reset, command->examples);
 }
 
-/* Text for a man page: backslashes and leading dots or quotes escaped, an empty line starts a paragraph. */
+/* Text for a man page: backslashes and leading dots or quotes escaped, an empty line starts a
+ * paragraph. */
 static void man_text(FILE *out, const char *text)
 {
     bool line_start = true;
@@ -78,18 +83,25 @@ static void man_text(FILE *out, const char *text)
 
 static void man_footer(FILE *out)
 {
-    fputs(".SH EXIT STATUS\n0 done; 1 the answer is no (findings, a goal missed); 2 could not do it; 3 wrong usage.\n"
-          ".SH ENVIRONMENT\n.TP\n.B SAMP_CPU\nscalar, avx2, avx512 or avx512vbmi: forces a kernel path at or below "
-          "what the processor has.\n.TP\n.B SAMP_LOG\ndebug, info, warn, error or off: diagnostics on standard error.\n"
-          ".TP\n.B SAMP_BACKEND_PATH\nfolders, separated by colons, searched for samp\\-backend\\-NAME.so.\n"
+    fputs(".SH EXIT STATUS\n0 done; 1 the answer is no (findings, a goal missed); 2 could not do "
+          "it; 3 wrong usage.\n"
+          ".SH ENVIRONMENT\n.TP\n.B SAMP_CPU\nscalar, avx2, avx512 or avx512vbmi: forces a kernel "
+          "path at or below "
+          "what the processor has.\n.TP\n.B SAMP_LOG\ndebug, info, warn, error or off: diagnostics "
+          "on standard error.\n"
+          ".TP\n.B SAMP_BACKEND_PATH\nfolders, separated by colons, searched for "
+          "samp\\-backend\\-NAME.so.\n"
           ".TP\n.B NO_COLOR\nset to anything: no colour.\n",
           out);
 }
 
 static void man_overview(FILE *out)
 {
-    fprintf(out, ".TH SAMP 1 \"\" \"samp %s\"\n.SH NAME\nsamp \\- find, prove and serve the cheapest precision of a language model\n"
-                 ".SH SYNOPSIS\n.B samp\n.I COMMAND\n[OPTIONS] ...\n.SH DESCRIPTION\n", SAMP_VERSION);
+    fprintf(out,
+            ".TH SAMP 1 \"\" \"samp %s\"\n.SH NAME\nsamp \\- find, prove and serve the cheapest "
+            "precision of a language model\n"
+            ".SH SYNOPSIS\n.B samp\n.I COMMAND\n[OPTIONS] ...\n.SH DESCRIPTION\n",
+            SAMP_VERSION);
     man_text(out, intro);
     fputs(".SH COMMANDS\n", out);
     for (size_t i = 0; i < samp_command_count(); i++) {
@@ -105,7 +117,8 @@ void samp_help_man(FILE *out, const samp_command *command)
         man_overview(out);
         return;
     }
-    fprintf(out, ".TH SAMP\\-%s 1 \"\" \"samp %s\"\n.SH NAME\nsamp\\-%s \\- ", command->name, SAMP_VERSION, command->name);
+    fprintf(out, ".TH SAMP\\-%s 1 \"\" \"samp %s\"\n.SH NAME\nsamp\\-%s \\- ", command->name,
+            SAMP_VERSION, command->name);
     man_text(out, command->summary);
     fprintf(out, ".SH SYNOPSIS\n.B samp %s\n[OPTIONS] ", command->name);
     man_text(out, command->arguments);
@@ -130,16 +143,19 @@ void samp_help_man(FILE *out, const samp_command *command)
 
 static bool is_path(const samp_option *option)
 {
-    return option->value && (strcmp(option->value, "DIR") == 0 || strcmp(option->value, "FILE") == 0);
+    return option->value &&
+           (strcmp(option->value, "DIR") == 0 || strcmp(option->value, "FILE") == 0);
 }
 
 void samp_completion_bash(FILE *out)
 {
-    fputs("# bash completion for samp; made by `samp completion bash`\n_samp() {\n"
-          "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words=\n"
-          "    if [ \"$COMP_CWORD\" = 1 ]; then\n        words=\"",
-          out);
-    for (size_t i = 0; i < samp_command_count(); i++) fprintf(out, "%s%s", i ? " " : "", samp_command_at(i)->name);
+    fputs(
+        "# bash completion for samp; made by `samp completion bash`\n_samp() {\n"
+        "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words=\n"
+        "    if [ \"$COMP_CWORD\" = 1 ]; then\n        words=\"",
+        out);
+    for (size_t i = 0; i < samp_command_count(); i++)
+        fprintf(out, "%s%s", i ? " " : "", samp_command_at(i)->name);
     fputs("\"\n    else\n        case \"${COMP_WORDS[1]} $previous\" in\n", out);
     for (size_t i = 0; i < samp_command_count(); i++) {
         const samp_command *command = samp_command_at(i);
@@ -154,7 +170,8 @@ void samp_completion_bash(FILE *out)
     for (size_t i = 0; i < samp_command_count(); i++) {
         const samp_command *command = samp_command_at(i);
         fprintf(out, "        \"%s \"*) [[ $current == -* ]] && words=\"", command->name);
-        for (size_t o = 0; o < command->n_options; o++) fprintf(out, "--%s ", command->options[o].name);
+        for (size_t o = 0; o < command->n_options; o++)
+            fprintf(out, "--%s ", command->options[o].name);
         fputs("--help\" ;;\n", out);
     }
     fputs("        esac\n    fi\n    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
@@ -177,13 +194,17 @@ static void zsh_text(FILE *out, const char *text)
 
 void samp_completion_zsh(FILE *out)
 {
-    fputs("#compdef samp\n# zsh completion for samp; made by `samp completion zsh`\n_samp() {\n  local -a commands=(\n", out);
+    fputs("#compdef samp\n# zsh completion for samp; made by `samp completion zsh`\n_samp() {\n  "
+          "local -a commands=(\n",
+          out);
     for (size_t i = 0; i < samp_command_count(); i++) {
         fprintf(out, "    '%s:", samp_command_at(i)->name);
         zsh_text(out, samp_command_at(i)->summary);
         fputs("'\n", out);
     }
-    fputs("  )\n  if (( CURRENT == 2 )); then _describe command commands; return; fi\n  case $words[2] in\n", out);
+    fputs("  )\n  if (( CURRENT == 2 )); then _describe command commands; return; fi\n  case "
+          "$words[2] in\n",
+          out);
     for (size_t i = 0; i < samp_command_count(); i++) {
         const samp_command *command = samp_command_at(i);
         fprintf(out, "  %s) shift words; (( CURRENT-- )); _arguments", command->name);

@@ -5,12 +5,13 @@
 
 #include <string.h>
 
-samp_status samp_loaded_open(samp_loaded *out, const char *folder, const samp_run_options *options, uint32_t context,
-                             bool with_tokenizer, samp_error *error)
+samp_status samp_loaded_open(samp_loaded *out, const char *folder, const samp_run_options *options,
+                             uint32_t context, bool with_tokenizer, samp_error *error)
 {
     *out = (samp_loaded){0};
     samp_status status = samp_model_open(&out->model, folder, error);
-    if (status == SAMP_OK && with_tokenizer) status = samp_tokenizer_load(&out->tokenizer, folder, error);
+    if (status == SAMP_OK && with_tokenizer)
+        status = samp_tokenizer_load(&out->tokenizer, folder, error);
     if (status == SAMP_OK) {
         samp_meter meter;
         samp_session_options session = {
@@ -36,20 +37,23 @@ void samp_loaded_close(samp_loaded *loaded)
     *loaded = (samp_loaded){0};
 }
 
-samp_status samp_loaded_eval(samp_loaded *model, samp_session *baseline, const char *path, const samp_eval_options *options,
-                             samp_eval_result *result, size_t *n_tokens, samp_error *error)
+samp_status samp_loaded_eval(samp_loaded *model, samp_session *baseline, const char *path,
+                             const samp_eval_options *options, samp_eval_result *result,
+                             size_t *n_tokens, samp_error *error)
 {
     samp_buffer text = {0};
     samp_tokens tokens = {0};
     samp_status status = samp_file_slurp(path, UINT64_C(1) << 30, &text, error);
     if (status == SAMP_OK)
-        status = samp_tokenizer_encode(model->tokenizer, text.data, text.length, (samp_encode_text){.add_bos = true}, &tokens, error);
+        status = samp_tokenizer_encode(model->tokenizer, text.data, text.length,
+                                       (samp_encode_text){.add_bos = true}, &tokens, error);
     samp_buffer_release(&text);
     if (status == SAMP_OK) {
         samp_meter meter;
         samp_eval_options how = *options;
         how.progress = samp_meter_start(&meter, "tok");
-        status = samp_eval_tokens(model->session, baseline, tokens.ids, tokens.count, &how, result, error);
+        status = samp_eval_tokens(model->session, baseline, tokens.ids, tokens.count, &how, result,
+                                  error);
         samp_meter_stop(&meter);
         if (status != SAMP_OK) samp_error_prefix(error, "%s", path);
     }

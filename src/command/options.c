@@ -13,10 +13,10 @@ bool samp_parse_bytes(const char *text, int64_t *out)
     static const struct {
         const char *suffix;
         double factor;
-    } units[] = {{"", 1},      {"B", 1},      {"kB", 1e3},     {"KB", 1e3},     {"MB", 1e6},
-                 {"GB", 1e9},  {"TB", 1e12},  {"k", 1e3},      {"K", 1e3},      {"M", 1e6},
-                 {"G", 1e9},   {"T", 1e12},   {"KiB", 1024},   {"MiB", 0x1p20}, {"GiB", 0x1p30},
-                 {"TiB", 0x1p40}};
+    } units[] = {{"", 1},       {"B", 1},        {"kB", 1e3},     {"KB", 1e3},
+                 {"MB", 1e6},   {"GB", 1e9},     {"TB", 1e12},    {"k", 1e3},
+                 {"K", 1e3},    {"M", 1e6},      {"G", 1e9},      {"T", 1e12},
+                 {"KiB", 1024}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
     char *end;
     errno = 0;
     double number = strtod(text, &end);
@@ -40,7 +40,8 @@ static bool is_choice(const char *choices, const char *value)
     return false;
 }
 
-static samp_status store_number(const samp_option *option, const char *value, void *member, samp_error *error)
+static samp_status store_number(const samp_option *option, const char *value, void *member,
+                                samp_error *error)
 {
     char *end = NULL;
     double number;
@@ -57,12 +58,13 @@ static samp_status store_number(const samp_option *option, const char *value, vo
     }
     if (!end || end == value || *end || errno || !isfinite(number))
         return samp_fail(error, SAMP_INVALID, "--%s %s: expected %s", option->name, value,
-                         option->kind == SAMP_OPTION_NUMBER    ? "a number"
-                         : option->kind == SAMP_OPTION_INTEGER ? "a whole number"
-                                                               : "a size such as 38GB, 512MiB or 100000");
+                         option->kind == SAMP_OPTION_NUMBER ? "a number"
+                         : option->kind == SAMP_OPTION_INTEGER
+                             ? "a whole number"
+                             : "a size such as 38GB, 512MiB or 100000");
     if (number < option->min || number > option->max)
-        return samp_fail(error, SAMP_INVALID, "--%s %s: expected %.10g to %.10g", option->name, value,
-                         option->min, option->max);
+        return samp_fail(error, SAMP_INVALID, "--%s %s: expected %.10g to %.10g", option->name,
+                         value, option->min, option->max);
     if (option->kind == SAMP_OPTION_NUMBER)
         memcpy(member, &number, sizeof number);
     else
@@ -70,21 +72,24 @@ static samp_status store_number(const samp_option *option, const char *value, vo
     return SAMP_OK;
 }
 
-static samp_status store(const samp_option *option, const char *value, void *options, samp_error *error)
+static samp_status store(const samp_option *option, const char *value, void *options,
+                         samp_error *error)
 {
     void *member = (char *)options + option->offset;
     switch (option->kind) {
     case SAMP_OPTION_FLAG: *(bool *)member = value != NULL; return SAMP_OK;
     case SAMP_OPTION_CHOICE:
         if (!is_choice(option->choices, value))
-            return samp_fail(error, SAMP_INVALID, "--%s %s: expected one of %s", option->name, value, option->choices);
+            return samp_fail(error, SAMP_INVALID, "--%s %s: expected one of %s", option->name,
+                             value, option->choices);
         memcpy(member, &value, sizeof value);
         return SAMP_OK;
     case SAMP_OPTION_TEXT: memcpy(member, &value, sizeof value); return SAMP_OK;
     case SAMP_OPTION_LIST: {
         samp_text_list *list = member;
         if (list->count == SAMP_LIST_MAX)
-            return samp_fail(error, SAMP_INVALID, "--%s may be given at most %d times", option->name, SAMP_LIST_MAX);
+            return samp_fail(error, SAMP_INVALID, "--%s may be given at most %d times",
+                             option->name, SAMP_LIST_MAX);
         list->items[list->count++] = value;
         return SAMP_OK;
     }
@@ -123,9 +128,10 @@ static samp_status unknown_option(const samp_command *command, const char *given
         if (d < best) best = d, nearest = command->options[i].name;
     }
     if (nearest)
-        return samp_fail(error, SAMP_INVALID, "%s is not an option of samp %s; did you mean --%s?", given,
-                         command->name, nearest);
-    return samp_fail(error, SAMP_INVALID, "%s is not an option of samp %s; samp %s --help lists them", given,
+        return samp_fail(error, SAMP_INVALID, "%s is not an option of samp %s; did you mean --%s?",
+                         given, command->name, nearest);
+    return samp_fail(error, SAMP_INVALID,
+                     "%s is not an option of samp %s; samp %s --help lists them", given,
                      command->name, command->name);
 }
 
@@ -137,18 +143,21 @@ typedef struct parser {
     uint64_t seen; /* bit i: option i was given */
 } parser;
 
-static const samp_option *find_option(const samp_command *command, const char *name, size_t n, char letter)
+static const samp_option *find_option(const samp_command *command, const char *name, size_t n,
+                                      char letter)
 {
     for (size_t i = 0; i < command->n_options; i++) {
         const samp_option *option = &command->options[i];
-        if (letter ? option->letter == letter : strlen(option->name) == n && strncmp(option->name, name, n) == 0)
+        if (letter ? option->letter == letter
+                   : strlen(option->name) == n && strncmp(option->name, name, n) == 0)
             return option;
     }
     return NULL;
 }
 
 /* The value is attached, or the next argument. */
-static samp_status take(parser *p, const samp_option *option, const char *attached, samp_error *error)
+static samp_status take(parser *p, const samp_option *option, const char *attached,
+                        samp_error *error)
 {
     const char *value = attached;
     p->seen |= UINT64_C(1) << (option - p->command->options);
@@ -157,7 +166,9 @@ static samp_status take(parser *p, const samp_option *option, const char *attach
         return store(option, "", p->options, error);
     }
     if (!value) {
-        if (p->at >= p->argc) return samp_fail(error, SAMP_INVALID, "--%s needs a value (%s)", option->name, option->value);
+        if (p->at >= p->argc)
+            return samp_fail(error, SAMP_INVALID, "--%s needs a value (%s)", option->name,
+                             option->value);
         value = p->argv[p->at++];
     }
     return store(option, value, p->options, error);
@@ -171,7 +182,8 @@ static samp_status parse_long(parser *p, const char *given, samp_error *error)
     if (option) return take(p, option, equals ? equals + 1 : NULL, error);
     if (n > 3 && strncmp(name, "no-", 3) == 0 && !equals) {
         option = find_option(p->command, name + 3, n - 3, 0);
-        if (option && option->kind == SAMP_OPTION_FLAG) return store(option, NULL, p->options, error);
+        if (option && option->kind == SAMP_OPTION_FLAG)
+            return store(option, NULL, p->options, error);
     }
     return unknown_option(p->command, given, error);
 }
@@ -198,16 +210,18 @@ static samp_status check_complete(const parser *p, size_t n_arguments, samp_erro
             return samp_fail(error, SAMP_INVALID, "samp %s needs --%s %s", command->name,
                              command->options[i].name, command->options[i].value);
     if (n_arguments < command->min_arguments)
-        return samp_fail(error, SAMP_INVALID, "samp %s needs %s; samp %s --help shows examples", command->name,
-                         command->arguments, command->name);
+        return samp_fail(error, SAMP_INVALID, "samp %s needs %s; samp %s --help shows examples",
+                         command->name, command->arguments, command->name);
     if (n_arguments > command->max_arguments)
-        return samp_fail(error, SAMP_INVALID, "samp %s takes %s; %zu arguments were given", command->name,
-                         *command->arguments ? command->arguments : "no arguments", n_arguments);
+        return samp_fail(error, SAMP_INVALID, "samp %s takes %s; %zu arguments were given",
+                         command->name, *command->arguments ? command->arguments : "no arguments",
+                         n_arguments);
     return SAMP_OK;
 }
 
 samp_status samp_options_parse(const samp_command *command, int argc, char **argv, void *options,
-                               const char **arguments, size_t *n_arguments, bool *help, samp_error *error)
+                               const char **arguments, size_t *n_arguments, bool *help,
+                               samp_error *error)
 {
     parser p = {.command = command, .argc = argc, .argv = argv, .options = options};
     *n_arguments = 0;
@@ -226,7 +240,8 @@ samp_status samp_options_parse(const samp_command *command, int argc, char **arg
             *help = true;
             return SAMP_OK;
         } else {
-            SAMP_TRY(given[1] == '-' ? parse_long(&p, given, error) : parse_short(&p, given, error));
+            SAMP_TRY(given[1] == '-' ? parse_long(&p, given, error)
+                                     : parse_short(&p, given, error));
         }
     }
     return check_complete(&p, *n_arguments, error);

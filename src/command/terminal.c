@@ -11,7 +11,8 @@
 bool samp_terminal_colour(FILE *stream)
 {
     const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-    return isatty(fileno(stream)) && !(no_colour && *no_colour) && term && strcmp(term, "dumb") != 0;
+    return isatty(fileno(stream)) && !(no_colour && *no_colour) && term &&
+           strcmp(term, "dumb") != 0;
 }
 
 char *samp_show_bytes(char *out, double bytes)
@@ -19,7 +20,10 @@ char *samp_show_bytes(char *out, double bytes)
     static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
     int unit = 0;
     while (fabs(bytes) >= 999.5 && unit < 5) bytes /= 1000, unit++;
-    snprintf(out, 32, unit == 0 || bytes >= 99.95 ? "%.0f %s" : bytes >= 9.995 ? "%.1f %s" : "%.2f %s",
+    snprintf(out, 32,
+             unit == 0 || bytes >= 99.95 ? "%.0f %s"
+             : bytes >= 9.995            ? "%.1f %s"
+                                         : "%.2f %s",
              bytes, units[unit]);
     return out;
 }
@@ -132,7 +136,8 @@ void samp_table_row(samp_table *table, size_t n, const char *const *cells)
     }
 }
 
-void samp_table_begin(samp_table *table, const char *alignment, size_t n_columns, const char *const *headers)
+void samp_table_begin(samp_table *table, const char *alignment, size_t n_columns,
+                      const char *const *headers)
 {
     *table = (samp_table){.n_columns = n_columns, .alignment = alignment};
     samp_table_row(table, n_columns, headers);
@@ -171,7 +176,8 @@ void samp_table_print(const samp_table *table, FILE *out)
         }
         for (size_t c = 0; c < table->n_columns; c++) {
             if (c) fputs("  ", out);
-            print_cell(out, row[c] ? row[c] : "", widths[c], table->alignment[c] == 'r', c + 1 == table->n_columns);
+            print_cell(out, row[c] ? row[c] : "", widths[c], table->alignment[c] == 'r',
+                       c + 1 == table->n_columns);
         }
         fputc('\n', out);
     }

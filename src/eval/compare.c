@@ -1,12 +1,12 @@
-/* Logits of one position, compared. Loops are written so that the compiler vectorises them; the copies for
- * AVX2 and AVX-512 are chosen by the loader (target_clones). */
+/* Logits of one position, compared. Loops are written so that the compiler vectorises them; the
+ * copies for AVX2 and AVX-512 are chosen by the loader (target_clones). */
 #include "eval/compare.h"
 
 #include <math.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) &&                \
-    !defined(__clang__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) &&                  \
+    !defined(__SANITIZE_THREAD__) && !defined(__clang__)
 #define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define CLONES /* sanitizers start before the loader can choose */
@@ -83,7 +83,8 @@ samp_position samp_score_position(const float *logits, size_t vocab, int32_t tar
     return (samp_position){(double)logits[target] - lse, index_of(logits, vocab, max)};
 }
 
-samp_comparison samp_compare_position(const float *baseline, const float *candidate, size_t vocab, int32_t target)
+samp_comparison samp_compare_position(const float *baseline, const float *candidate, size_t vocab,
+                                      int32_t target)
 {
     float max_p = largest(baseline, vocab), max_q = largest(candidate, vocab);
     double sum_p = exp_sum(baseline, vocab, max_p), sum_q = exp_sum(candidate, vocab, max_q);

@@ -21,6 +21,7 @@ typedef struct samp_comparison {
     double kl; /* nats, at least 0 */
 } samp_comparison;
 
-samp_comparison samp_compare_position(const float *baseline, const float *candidate, size_t vocab, int32_t target);
+samp_comparison samp_compare_position(const float *baseline, const float *candidate, size_t vocab,
+                                      int32_t target);
 
 #endif

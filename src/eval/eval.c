@@ -1,5 +1,5 @@
-/* Perplexity and KL divergence over windows of a text. Both models see the same chunk of a window before the
- * next is fed, so only one chunk of logits a model is in memory. */
+/* Perplexity and KL divergence over windows of a text. Both models see the same chunk of a window
+ * before the next is fed, so only one chunk of logits a model is in memory. */
 #include "eval/eval.h"
 
 #include "base/memory.h"
@@ -42,7 +42,8 @@ static void score_positions(void *context, unsigned thread, unsigned n_threads)
         const float *candidate = run->logits[0] + (job->first + i) * run->vocab;
         size_t at = job->value + i;
         if (!run->sessions[1]) {
-            run->nll[at] = (float)-samp_score_position(candidate, run->vocab, job->targets[i]).log_probability;
+            run->nll[at] =
+                (float)-samp_score_position(candidate, run->vocab, job->targets[i]).log_probability;
             continue;
         }
         const float *baseline = run->logits[1] + (job->first + i) * run->vocab;
@@ -50,22 +51,31 @@ static void score_positions(void *context, unsigned thread, unsigned n_threads)
         run->nll[at] = (float)-c.candidate.log_probability;
         run->baseline_nll[at] = (float)-c.baseline.log_probability;
         run->kl[at] = (float)c.kl;
-        run->delta_p[at] = (float)(exp(c.candidate.log_probability) - exp(c.baseline.log_probability));
+        run->delta_p[at] =
+            (float)(exp(c.candidate.log_probability) - exp(c.baseline.log_probability));
         job->same[i] = c.candidate.top == c.baseline.top;
     }
 }
 
-/* Feeds tokens[at … at+n) of a window to both models and scores those of its positions that count. */
-static samp_status eval_chunk(eval_run *run, const int32_t *window, size_t at, size_t n, samp_error *error)
+/* Feeds tokens[at … at+n) of a window to both models and scores those of its positions that count.
+ */
+static samp_status eval_chunk(eval_run *run, const int32_t *window, size_t at, size_t n,
+                              samp_error *error)
 {
     for (int m = 0; m < 2; m++)
         if (run->sessions[m])
-            SAMP_TRY(samp_session_prefill(run->sessions[m], run->sequences[m], window + at, (uint32_t)n, true,
-                                          run->logits[m], error));
-    size_t first = run->options->second_half ? run->context / 2 : 0; /* first position whose successor counts */
-    size_t begin = at > first ? at : first, end = at + n < run->context - 1 ? at + n : run->context - 1;
+            SAMP_TRY(samp_session_prefill(run->sessions[m], run->sequences[m], window + at,
+                                          (uint32_t)n, true, run->logits[m], error));
+    size_t first = run->options->second_half ? run->context / 2
+                                             : 0; /* first position whose successor counts */
+    size_t begin = at > first ? at : first,
+           end = at + n < run->context - 1 ? at + n : run->context - 1;
     if (begin >= end) return SAMP_OK;
-    chunk_job job = {.run = run, .targets = window + begin + 1, .first = begin - at, .count = end - begin, .value = run->n_values};
+    chunk_job job = {.run = run,
+                     .targets = window + begin + 1,
+                     .first = begin - at,
+                     .count = end - begin,
+                     .value = run->n_values};
     samp_pool_run(run->pool, score_positions, &job);
     run->n_values += job.count;
     for (size_t i = 0; i < job.count; i++) run->same_top += job.same[i];
@@ -82,7 +92,8 @@ static samp_status eval_windows(eval_run *run, const int32_t *tokens, samp_error
         for (size_t at = 0; at < run->context; at += CHUNK) {
             size_t n = run->context - at < CHUNK ? run->context - at : CHUNK;
             SAMP_TRY(eval_chunk(run, tokens + w * run->context, at, n, error));
-            if (!samp_progress_report(&run->options->progress, "evaluate", w * run->context + at + n, total))
+            if (!samp_progress_report(&run->options->progress, "evaluate",
+                                      w * run->context + at + n, total))
                 return samp_fail(error, SAMP_CANCELLED, "evaluation was cancelled");
         }
     }
@@ -109,7 +120,8 @@ static void summarize(eval_run *run, samp_eval_result *result)
     if (result->kl_mean.low < 0) result->kl_mean.low = 0;
     result->delta_p = samp_estimate_mean(run->delta_p, run->starts, run->n_windows);
     result->top1 = samp_estimate_share(run->same_top, run->n_values);
-    result->kl_median = samp_estimate_quantile(run->kl, run->n_values, 0.5); /* sorts: after the mean */
+    result->kl_median =
+        samp_estimate_quantile(run->kl, run->n_values, 0.5); /* sorts: after the mean */
     result->kl_p99 = samp_estimate_quantile(run->kl, run->n_values, 0.99);
 }
 
@@ -119,12 +131,15 @@ static samp_status eval_allocate(eval_run *run, samp_error *error)
     run->starts = samp_alloc(run->n_windows + 1, sizeof *run->starts);
     float **arrays[] = {&run->nll, &run->baseline_nll, &run->kl, &run->delta_p};
     bool ok = run->starts != NULL;
-    for (int i = 0; i < (run->sessions[1] ? 4 : 1); i++) ok = (*arrays[i] = samp_alloc(n, sizeof(float))) && ok;
+    for (int i = 0; i < (run->sessions[1] ? 4 : 1); i++)
+        ok = (*arrays[i] = samp_alloc(n, sizeof(float))) && ok;
     for (int m = 0; m < 2; m++)
-        if (run->sessions[m]) ok = (run->logits[m] = samp_alloc(CHUNK * run->vocab, sizeof(float))) && ok;
+        if (run->sessions[m])
+            ok = (run->logits[m] = samp_alloc(CHUNK * run->vocab, sizeof(float))) && ok;
     if (!ok) return samp_fail(error, SAMP_NOMEM, "out of memory for the results of %zu tokens", n);
     for (int m = 0; m < 2; m++)
-        if (run->sessions[m]) SAMP_TRY(samp_sequence_create(run->sessions[m], &run->sequences[m], error));
+        if (run->sessions[m])
+            SAMP_TRY(samp_sequence_create(run->sessions[m], &run->sequences[m], error));
     return samp_pool_create(&run->pool, samp_session_threads(run->sessions[0]), error);
 }
 
@@ -142,19 +157,29 @@ static void eval_release(eval_run *run)
     samp_free(run->delta_p);
 }
 
-samp_status samp_eval_tokens(samp_session *candidate, samp_session *baseline, const int32_t *tokens, size_t n_tokens,
-                             const samp_eval_options *options, samp_eval_result *result, samp_error *error)
+samp_status samp_eval_tokens(samp_session *candidate, samp_session *baseline, const int32_t *tokens,
+                             size_t n_tokens, const samp_eval_options *options,
+                             samp_eval_result *result, samp_error *error)
 {
     *result = (samp_eval_result){0};
-    size_t context = options->context ? options->context : 512, vocab = samp_session_config(candidate)->vocab_size;
+    size_t context = options->context ? options->context : 512,
+           vocab = samp_session_config(candidate)->vocab_size;
     if (baseline && samp_session_config(baseline)->vocab_size != vocab)
-        return samp_fail(error, SAMP_MISMATCH, "the baseline has %u tokens in its vocabulary, the model %zu; compare models with one tokenizer",
+        return samp_fail(error, SAMP_MISMATCH,
+                         "the baseline has %u tokens in its vocabulary, the model %zu; compare "
+                         "models with one tokenizer",
                          samp_session_config(baseline)->vocab_size, vocab);
     if (context > n_tokens) context = n_tokens;
     if (context < 2)
-        return samp_fail(error, SAMP_INVALID, "the text has %zu tokens, at least 2 are needed to score one", n_tokens);
-    eval_run run = {.sessions = {candidate, baseline}, .options = options, .vocab = vocab, .context = context, .n_windows = n_tokens / context};
-    if (options->max_windows && run.n_windows > options->max_windows) run.n_windows = options->max_windows;
+        return samp_fail(error, SAMP_INVALID,
+                         "the text has %zu tokens, at least 2 are needed to score one", n_tokens);
+    eval_run run = {.sessions = {candidate, baseline},
+                    .options = options,
+                    .vocab = vocab,
+                    .context = context,
+                    .n_windows = n_tokens / context};
+    if (options->max_windows && run.n_windows > options->max_windows)
+        run.n_windows = options->max_windows;
     double start = samp_clock();
     samp_status status = eval_allocate(&run, error);
     if (status == SAMP_OK) status = eval_windows(&run, tokens, error);

@@ -41,7 +41,8 @@ samp_estimate samp_estimate_quantile(float *values, size_t n, double q)
 {
     qsort(values, n, sizeof *values, compare_floats);
     double at = q * (double)(n - 1), spread = z95 * sqrt((double)n * q * (1 - q));
-    return (samp_estimate){sorted_at(values, n, at), sorted_at(values, n, at - spread), sorted_at(values, n, at + spread)};
+    return (samp_estimate){sorted_at(values, n, at), sorted_at(values, n, at - spread),
+                           sorted_at(values, n, at + spread)};
 }
 
 samp_estimate samp_estimate_share(size_t successes, size_t n)

@@ -1,7 +1,7 @@
 /* Means, proportions and quantiles with 95 % intervals.
  *
- * Tokens of one window of text depend on each other, so the interval of a mean counts windows, not tokens:
- * the variance of window totals around (mean x window size), a ratio estimator. */
+ * Tokens of one window of text depend on each other, so the interval of a mean counts windows, not
+ * tokens: the variance of window totals around (mean x window size), a ratio estimator. */
 #ifndef SAMP_EVAL_STATISTICS_H
 #define SAMP_EVAL_STATISTICS_H
 
@@ -9,12 +9,15 @@
 #include <stddef.h>
 
 typedef struct samp_estimate {
-    double value, low, high; /* 95 % interval; low = high = value when it cannot be known (one window) */
+    double value, low,
+        high; /* 95 % interval; low = high = value when it cannot be known (one window) */
 } samp_estimate;
 
-/* values [n]; cluster c is values[starts[c] … starts[c+1]), starts has n_clusters+1 entries. n > 0. */
+/* values [n]; cluster c is values[starts[c] … starts[c+1]), starts has n_clusters+1 entries. n > 0.
+ */
 samp_estimate samp_estimate_mean(const float *values, const size_t *starts, size_t n_clusters);
-/* Quantile q (0 … 1) by linear interpolation (as numpy), interval from order statistics. Sorts values in place. */
+/* Quantile q (0 … 1) by linear interpolation (as numpy), interval from order statistics. Sorts
+ * values in place. */
 samp_estimate samp_estimate_quantile(float *values, size_t n, double q);
 /* Wilson interval of successes out of n. */
 samp_estimate samp_estimate_share(size_t successes, size_t n);

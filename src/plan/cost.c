@@ -12,7 +12,8 @@ static samp_status check(double value, double min, double max, const char *what,
 samp_status samp_cost_compute(const samp_cost_input *input, samp_cost *out, samp_error *error)
 {
     SAMP_TRY(check(input->price_per_hour, 0, 1e9, "the price per hour", error));
-    SAMP_TRY(check(input->tokens_per_second, 0, 1e12, "the throughput in tokens per second", error));
+    SAMP_TRY(
+        check(input->tokens_per_second, 0, 1e12, "the throughput in tokens per second", error));
     SAMP_TRY(check(input->utilization, 1e-6, 1, "the utilization", error));
     SAMP_TRY(check(input->hours_per_month, 1, 744, "the hours per month", error));
     double tokens_per_hour = input->tokens_per_second * input->utilization * 3600;
@@ -25,7 +26,8 @@ samp_status samp_cost_compute(const samp_cost_input *input, samp_cost *out, samp
     return SAMP_OK;
 }
 
-samp_savings samp_cost_compare(const samp_cost *baseline, const samp_cost *candidate, double one_time_cost)
+samp_savings samp_cost_compare(const samp_cost *baseline, const samp_cost *candidate,
+                               double one_time_cost)
 {
     samp_savings savings = {.per_month = baseline->per_month - candidate->per_month};
     savings.per_year = savings.per_month * 12;

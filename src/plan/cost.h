@@ -1,5 +1,5 @@
-/* What serving costs: dollars a token, a month and a year, from measured throughput and the prices a user gives.
- * Pure arithmetic; nothing here is measured or assumed about a machine. */
+/* What serving costs: dollars a token, a month and a year, from measured throughput and the prices
+ * a user gives. Pure arithmetic; nothing here is measured or assumed about a machine. */
 #ifndef SAMP_PLAN_COST_H
 #define SAMP_PLAN_COST_H
 
@@ -18,8 +18,8 @@ typedef struct samp_cost {
     double tokens_per_month;
 } samp_cost;
 
-/* SAMP_INVALID names the number that is out of range. tokens_per_second may be 0: then the per-token figures are 0
- * and only the bill is computed. */
+/* SAMP_INVALID names the number that is out of range. tokens_per_second may be 0: then the
+ * per-token figures are 0 and only the bill is computed. */
 samp_status samp_cost_compute(const samp_cost_input *input, samp_cost *out, samp_error *error);
 
 typedef struct samp_savings {
@@ -28,6 +28,7 @@ typedef struct samp_savings {
     double payback_months;      /* one_time_cost / per_month; -1 when it never pays back */
 } samp_savings;
 
-samp_savings samp_cost_compare(const samp_cost *baseline, const samp_cost *candidate, double one_time_cost);
+samp_savings samp_cost_compare(const samp_cost *baseline, const samp_cost *candidate,
+                               double one_time_cost);
 
 #endif

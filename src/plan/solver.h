@@ -1,10 +1,12 @@
-/* The allocation problem: for each group of tensors pick one number format so that the sum of predicted costs is least
- * and bytes (and seconds, when limited) stay within the budget. A multiple-choice knapsack with one or two constraints.
+/* The allocation problem: for each group of tensors pick one number format so that the sum of
+ * predicted costs is least and bytes (and seconds, when limited) stay within the budget. A
+ * multiple-choice knapsack with one or two constraints.
  *
- * Method: the Lagrangian dual gives multipliers and a lower bound; its picks, repaired and improved, an upper bound;
- * choices whose reduced cost lifts the bound over it are struck out; a dynamic program over Pareto-optimal partial
- * sums decides among what is left, pruned by the same bound. Exact unless a level would hold more than
- * SAMP_SOLVE_LABELS sums; then the best by bound are kept, and cost - bound says how much could be lost. */
+ * Method: the Lagrangian dual gives multipliers and a lower bound; its picks, repaired and
+ * improved, an upper bound; choices whose reduced cost lifts the bound over it are struck out; a
+ * dynamic program over Pareto-optimal partial sums decides among what is left, pruned by the same
+ * bound. Exact unless a level would hold more than SAMP_SOLVE_LABELS sums; then the best by bound
+ * are kept, and cost - bound says how much could be lost. */
 #ifndef SAMP_PLAN_SOLVER_H
 #define SAMP_PLAN_SOLVER_H
 
@@ -29,14 +31,15 @@ typedef struct samp_solution {
     double cost, bound; /* bound <= best possible cost <= cost */
     uint64_t bytes;
     double seconds;
-    bool exact;            /* cost is the best possible */
-    double price_of_byte;  /* Lagrange multiplier: cost one more byte would save, about */
+    bool exact;           /* cost is the best possible */
+    double price_of_byte; /* Lagrange multiplier: cost one more byte would save, about */
     double price_of_second;
 } samp_solution;
 
-/* max_seconds 0 = no limit. picks [n_groups] gets the chosen indices. Errors: SAMP_LIMIT when the budget cannot be
- * met, with the least bytes (and seconds) that can; SAMP_INVALID for a bad instance; SAMP_NOMEM. */
-samp_status samp_solve(const samp_choice_group *groups, size_t n_groups, uint64_t max_bytes, double max_seconds,
-                       uint32_t *picks, samp_solution *out, samp_error *error);
+/* max_seconds 0 = no limit. picks [n_groups] gets the chosen indices. Errors: SAMP_LIMIT when the
+ * budget cannot be met, with the least bytes (and seconds) that can; SAMP_INVALID for a bad
+ * instance; SAMP_NOMEM. */
+samp_status samp_solve(const samp_choice_group *groups, size_t n_groups, uint64_t max_bytes,
+                       double max_seconds, uint32_t *picks, samp_solution *out, samp_error *error);
 
 #endif

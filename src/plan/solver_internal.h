@@ -13,11 +13,11 @@ typedef struct solver {
     const samp_choice_group *groups;
     size_t n_groups;
     uint64_t max_bytes;
-    double max_seconds;             /* 0 = no limit */
-    double lambda_scale, mu_scale;  /* where the search for multipliers starts */
-    double bound, lambda, mu;       /* best Lagrangian bound and its multipliers */
-    uint32_t *trial;                /* [n_groups] scratch */
-    uint32_t *picks;                /* [n_groups] best feasible picks; best.cost is INFINITY before any */
+    double max_seconds;            /* 0 = no limit */
+    double lambda_scale, mu_scale; /* where the search for multipliers starts */
+    double bound, lambda, mu;      /* best Lagrangian bound and its multipliers */
+    uint32_t *trial;               /* [n_groups] scratch */
+    uint32_t *picks; /* [n_groups] best feasible picks; best.cost is INFINITY before any */
     totals best;
     bool exact;
 } solver;

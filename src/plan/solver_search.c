@@ -1,8 +1,8 @@
 /* The exact half of the solver: a dynamic program over partial sums ("labels"), group by group.
  *
  * Reduced cost of a choice = its Lagrangian score minus its group's least. For any set of picks,
- * cost >= bound + sum of their reduced costs, so a label whose bound + reduced sum is not below the best known
- * cost can go; so can one that another label beats in bytes, seconds and cost. */
+ * cost >= bound + sum of their reduced costs, so a label whose bound + reduced sum is not below the
+ * best known cost can go; so can one that another label beats in bytes, seconds and cost. */
 #include "plan/solver_internal.h"
 
 #include "base/memory.h"
@@ -25,15 +25,15 @@ typedef struct step {
 
 typedef struct search {
     solver *s;
-    double *reduced;        /* choices of all groups, one after another */
-    size_t *first;          /* [n_groups] where a group's choices start in reduced */
-    size_t *order;          /* [n_groups] groups with most to decide first */
-    uint64_t *least_bytes;  /* [n_groups+1] least bytes of order[i…] */
+    double *reduced;       /* choices of all groups, one after another */
+    size_t *first;         /* [n_groups] where a group's choices start in reduced */
+    size_t *order;         /* [n_groups] groups with most to decide first */
+    uint64_t *least_bytes; /* [n_groups+1] least bytes of order[i…] */
     double *least_seconds;
-    step **steps;           /* [n_groups] */
+    step **steps; /* [n_groups] */
     label *labels, *next;
     size_t n_labels, n_next, capacity, next_capacity;
-    bool cut;               /* labels were dropped for room */
+    bool cut; /* labels were dropped for room */
 } search;
 
 /* A relative hair, so that rounding in sums never cuts off an equal or better solution. */
@@ -63,7 +63,8 @@ static int compare_doubles(const void *a, const void *b)
 static samp_status drop_dominated(search *d, samp_error *error)
 {
     size_t n = d->n_next, kept = 0, n_ranks = 0;
-    double *ranks = samp_realloc(NULL, n, sizeof *ranks), *tree = samp_realloc(NULL, n + 1, sizeof *tree);
+    double *ranks = samp_realloc(NULL, n, sizeof *ranks),
+           *tree = samp_realloc(NULL, n + 1, sizeof *tree);
     if (!ranks || !tree) {
         samp_free(ranks);
         samp_free(tree);
@@ -101,7 +102,8 @@ static samp_status push_next(search *d, label l, samp_error *error)
     if (d->n_next == d->next_capacity) {
         size_t capacity = d->next_capacity ? d->next_capacity * 2 : 1024;
         label *grown = samp_realloc(d->next, capacity, sizeof *grown);
-        if (!grown) return samp_fail(error, SAMP_NOMEM, "out of memory for %zu partial plans", capacity);
+        if (!grown)
+            return samp_fail(error, SAMP_NOMEM, "out of memory for %zu partial plans", capacity);
         d->next = grown;
         d->next_capacity = capacity;
     }
@@ -109,7 +111,8 @@ static samp_status push_next(search *d, label l, samp_error *error)
     return SAMP_OK;
 }
 
-/* All labels of level i extended by each choice of its group that can still lead to something better. */
+/* All labels of level i extended by each choice of its group that can still lead to something
+ * better. */
 static samp_status expand(search *d, size_t i, samp_error *error)
 {
     const solver *s = d->s;
@@ -120,10 +123,15 @@ static samp_status expand(search *d, size_t i, samp_error *error)
         for (uint32_t c = 0; c < s->groups[g].n_choices; c++) {
             const label *from = &d->labels[l];
             const samp_choice *choice = &s->groups[g].choices[c];
-            label to = {from->bytes + choice->bytes, from->cost + choice->cost, from->seconds + choice->seconds,
-                        from->reduced + d->reduced[d->first[g] + c], (uint32_t)l, c};
+            label to = {from->bytes + choice->bytes,
+                        from->cost + choice->cost,
+                        from->seconds + choice->seconds,
+                        from->reduced + d->reduced[d->first[g] + c],
+                        (uint32_t)l,
+                        c};
             if (to.reduced > limit || to.bytes + d->least_bytes[i + 1] > s->max_bytes ||
-                (s->max_seconds > 0 && to.seconds + d->least_seconds[i + 1] > s->max_seconds * (1 + 1e-12)))
+                (s->max_seconds > 0 &&
+                 to.seconds + d->least_seconds[i + 1] > s->max_seconds * (1 + 1e-12)))
                 continue;
             SAMP_TRY(push_next(d, to, error));
         }
@@ -140,8 +148,10 @@ static samp_status advance(search *d, size_t i, samp_error *error)
         d->cut = true;
     }
     d->steps[i] = samp_realloc(NULL, d->n_next, sizeof *d->steps[i]);
-    if (!d->steps[i]) return samp_fail(error, SAMP_NOMEM, "out of memory for %zu partial plans", d->n_next);
-    for (size_t l = 0; l < d->n_next; l++) d->steps[i][l] = (step){d->next[l].parent, d->next[l].pick};
+    if (!d->steps[i])
+        return samp_fail(error, SAMP_NOMEM, "out of memory for %zu partial plans", d->n_next);
+    for (size_t l = 0; l < d->n_next; l++)
+        d->steps[i][l] = (step){d->next[l].parent, d->next[l].pick};
     label *labels = d->labels;
     size_t capacity = d->capacity;
     d->labels = d->next, d->capacity = d->next_capacity, d->n_labels = d->n_next;
@@ -164,7 +174,8 @@ static void take_best(search *d)
     s->best = solver__totals(s, s->picks);
 }
 
-/* Groups sorted by how many choices survive the bound, most first: labels stay few while the sums are small. */
+/* Groups sorted by how many choices survive the bound, most first: labels stay few while the sums
+ * are small. */
 static void sort_groups(search *d)
 {
     const solver *s = d->s;
@@ -173,7 +184,8 @@ static void sort_groups(search *d)
     for (uint32_t wanted = SAMP_SOLVE_CHOICES_MAX + 1; wanted--;)
         for (size_t g = 0; g < s->n_groups; g++) {
             uint32_t alive = 0;
-            for (uint32_t c = 0; c < s->groups[g].n_choices; c++) alive += d->reduced[d->first[g] + c] <= limit;
+            for (uint32_t c = 0; c < s->groups[g].n_choices; c++)
+                alive += d->reduced[d->first[g] + c] <= limit;
             if (alive == wanted) d->order[at++] = g;
         }
 }
@@ -208,7 +220,8 @@ static samp_status prepare(search *d, samp_error *error)
     d->least_seconds = samp_alloc(s->n_groups + 1, sizeof *d->least_seconds);
     d->steps = samp_alloc(s->n_groups, sizeof *d->steps);
     d->labels = samp_alloc(1, sizeof *d->labels);
-    if (!d->reduced || !d->first || !d->order || !d->least_bytes || !d->least_seconds || !d->steps || !d->labels)
+    if (!d->reduced || !d->first || !d->order || !d->least_bytes || !d->least_seconds ||
+        !d->steps || !d->labels)
         return samp_fail(error, SAMP_NOMEM, "out of memory for a plan of %zu groups", s->n_groups);
     size_t at = 0;
     for (size_t g = 0; g < s->n_groups; g++) {
@@ -216,7 +229,8 @@ static samp_status prepare(search *d, samp_error *error)
         d->first[g] = at;
         for (uint32_t c = 0; c < s->groups[g].n_choices; c++, at++) {
             const samp_choice *choice = &s->groups[g].choices[c];
-            d->reduced[at] = choice->cost + s->lambda * (double)choice->bytes + s->mu * choice->seconds;
+            d->reduced[at] =
+                choice->cost + s->lambda * (double)choice->bytes + s->mu * choice->seconds;
             least = fmin(least, d->reduced[at]);
         }
         for (size_t i = d->first[g]; i < at; i++) d->reduced[i] -= least;

@@ -35,12 +35,16 @@ static void equals_long_double(void **state)
             fill((uint64_t)(s * 3 + n + 1), spreads[s], noises[n]);
             long double lse_p = log_sum_exp(p), lse_q = log_sum_exp(q), kl = 0;
             for (int i = 0; i < VOCAB; i++)
-                kl += expl((long double)p[i] - lse_p) * (((long double)p[i] - lse_p) - ((long double)q[i] - lse_q));
+                kl += expl((long double)p[i] - lse_p) *
+                      (((long double)p[i] - lse_p) - ((long double)q[i] - lse_q));
             samp_comparison c = samp_compare_position(p, q, VOCAB, 17);
             assert_float_equal(c.kl, (double)kl, 1e-6 + 1e-6 * (double)kl);
-            assert_float_equal(c.baseline.log_probability, (double)((long double)p[17] - lse_p), 2e-6);
-            assert_float_equal(c.candidate.log_probability, (double)((long double)q[17] - lse_q), 2e-6);
-            assert_float_equal(samp_score_position(q, VOCAB, 17).log_probability, c.candidate.log_probability, 0);
+            assert_float_equal(c.baseline.log_probability, (double)((long double)p[17] - lse_p),
+                               2e-6);
+            assert_float_equal(c.candidate.log_probability, (double)((long double)q[17] - lse_q),
+                               2e-6);
+            assert_float_equal(samp_score_position(q, VOCAB, 17).log_probability,
+                               c.candidate.log_probability, 0);
         }
 }
 
@@ -63,7 +67,8 @@ static void top_is_the_lowest_of_equals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(equals_long_double), cmocka_unit_test(equal_logits_have_no_divergence),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(equals_long_double),
+                                       cmocka_unit_test(equal_logits_have_no_divergence),
                                        cmocka_unit_test(top_is_the_lowest_of_equals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,8 +5,9 @@
 
 #include <math.h>
 
-/* In 400 simulated texts of 40 windows whose tokens share a window effect, a 95 % interval must hold the true mean
- * about 95 % of the time; an interval that took tokens as independent would hold it in less than half. */
+/* In 400 simulated texts of 40 windows whose tokens share a window effect, a 95 % interval must
+ * hold the true mean about 95 % of the time; an interval that took tokens as independent would hold
+ * it in less than half. */
 static void interval_covers_clustered_mean(void **state)
 {
     (void)state;
@@ -19,7 +20,8 @@ static void interval_covers_clustered_mean(void **state)
         for (int w = 0; w < WINDOWS; w++) {
             double effect = samp_prng_normal(&prng);
             starts[w] = (size_t)w * TOKENS;
-            for (int t = 0; t < TOKENS; t++) values[w * TOKENS + t] = (float)(3 + effect + samp_prng_normal(&prng));
+            for (int t = 0; t < TOKENS; t++)
+                values[w * TOKENS + t] = (float)(3 + effect + samp_prng_normal(&prng));
         }
         starts[WINDOWS] = WINDOWS * TOKENS;
         samp_estimate e = samp_estimate_mean(values, starts, WINDOWS);
@@ -62,8 +64,9 @@ static void wilson_interval(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(interval_covers_clustered_mean), cmocka_unit_test(one_window_has_no_interval),
-        cmocka_unit_test(quantiles_interpolate_like_numpy), cmocka_unit_test(wilson_interval)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(interval_covers_clustered_mean),
+                                       cmocka_unit_test(one_window_has_no_interval),
+                                       cmocka_unit_test(quantiles_interpolate_like_numpy),
+                                       cmocka_unit_test(wilson_interval)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

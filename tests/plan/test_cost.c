@@ -18,8 +18,8 @@ static samp_cost cost_of(double price, double rate)
     return cost;
 }
 
-/* The article: $128/h against $32/h is $92,160 against $23,040, saves $69,120 a month and $829,440 a year; three
- * engineer-weeks of $45,000 come back within a month. */
+/* The article: $128/h against $32/h is $92,160 against $23,040, saves $69,120 a month and $829,440
+ * a year; three engineer-weeks of $45,000 come back within a month. */
 static void article_example(void **state)
 {
     (void)state;
@@ -56,7 +56,8 @@ static void a_dearer_candidate_never_pays_back(void **state)
 static void bad_numbers_are_named(void **state)
 {
     (void)state;
-    const samp_cost_input bad[] = {{-1, 1, 1, 720}, {1, NAN, 1, 720}, {1, 1, 0, 720}, {1, 1, 1.5, 720}, {1, 1, 1, 0}};
+    const samp_cost_input bad[] = {
+        {-1, 1, 1, 720}, {1, NAN, 1, 720}, {1, 1, 0, 720}, {1, 1, 1.5, 720}, {1, 1, 1, 0}};
     const char *const words[] = {"price", "throughput", "utilization", "utilization", "hours"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         samp_cost cost;
@@ -68,7 +69,8 @@ static void bad_numbers_are_named(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(article_example), cmocka_unit_test(tokens_and_utilization),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(article_example),
+                                       cmocka_unit_test(tokens_and_utilization),
                                        cmocka_unit_test(a_dearer_candidate_never_pays_back),
                                        cmocka_unit_test(bad_numbers_are_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* The solver against exhaustive search, on thousands of small random instances, and on the shapes of Llama-3-70B. */
+/* The solver against exhaustive search, on thousands of small random instances, and on the shapes
+ * of Llama-3-70B. */
 #include "base/clock.h"
 #include "base/prng.h"
 #include "plan/solver.h"
@@ -17,7 +18,8 @@ typedef struct instance {
     double max_seconds;
 } instance;
 
-/* Small integers make ties, equal bytes and dominated choices common: the hard cases for pruning. */
+/* Small integers make ties, equal bytes and dominated choices common: the hard cases for pruning.
+ */
 static void make_instance(instance *in, samp_prng *prng)
 {
     in->n_groups = 1 + samp_prng_below(prng, GROUPS);
@@ -31,8 +33,11 @@ static void make_instance(instance *in, samp_prng *prng)
         for (uint32_t c = 0; c < n; c++) {
             samp_choice *choice = &in->choices[g][c];
             choice->bytes = grid ? samp_prng_below(prng, 8) : samp_prng_below(prng, 1000000);
-            choice->cost = grid ? (double)samp_prng_below(prng, 8) : exp(-6 * samp_prng_uniform(prng));
-            choice->seconds = !timed ? 0 : grid ? (double)samp_prng_below(prng, 5) : samp_prng_uniform(prng);
+            choice->cost =
+                grid ? (double)samp_prng_below(prng, 8) : exp(-6 * samp_prng_uniform(prng));
+            choice->seconds = !timed ? 0
+                              : grid ? (double)samp_prng_below(prng, 5)
+                                     : samp_prng_uniform(prng);
             if (choice->bytes > large) large = choice->bytes;
             slow = fmax(slow, choice->seconds);
         }
@@ -56,7 +61,8 @@ static double exhaustive(const instance *in)
             const samp_choice *c = &in->choices[g][picks[g]];
             bytes += c->bytes, cost += c->cost, seconds += c->seconds;
         }
-        if (bytes <= in->max_bytes && (in->max_seconds <= 0 || seconds <= in->max_seconds)) best = fmin(best, cost);
+        if (bytes <= in->max_bytes && (in->max_seconds <= 0 || seconds <= in->max_seconds))
+            best = fmin(best, cost);
         size_t g = 0;
         while (g < in->n_groups && ++picks[g] == in->groups[g].n_choices) picks[g++] = 0;
         if (g == in->n_groups) return best;
@@ -75,9 +81,11 @@ static void equals_exhaustive_search(void **state)
         uint32_t picks[GROUPS];
         samp_solution solution;
         samp_error error;
-        samp_status status = samp_solve(in.groups, in.n_groups, in.max_bytes, in.max_seconds, picks, &solution, &error);
+        samp_status status = samp_solve(in.groups, in.n_groups, in.max_bytes, in.max_seconds, picks,
+                                        &solution, &error);
         if (isinf(best)) {
-            /* Each limit alone may be possible and both together not: that is found in the search. */
+            /* Each limit alone may be possible and both together not: that is found in the search.
+             */
             assert_int_equal(status, SAMP_LIMIT);
             impossible++;
             continue;
@@ -93,8 +101,8 @@ static void equals_exhaustive_search(void **state)
     assert_true(solved > 3000 && impossible > 300);
 }
 
-/* 80 layers x {qkv, o, gate+up, down}, embedding and head, seven formats; errors fall fourfold a bit and differ a hundred-fold
- * between groups. */
+/* 80 layers x {qkv, o, gate+up, down}, embedding and head, seven formats; errors fall fourfold a
+ * bit and differ a hundred-fold between groups. */
 static void llama_70b_is_fast_and_tight(void **state)
 {
     (void)state;
@@ -105,9 +113,12 @@ static void llama_70b_is_fast_and_tight(void **state)
     const double params[4] = {83.9e6, 67.1e6, 469.8e6, 234.9e6};
     samp_prng prng = {3};
     for (int g = 0; g < N; g++) {
-        double n = g < 320 ? params[g % 4] : 1050.7e6, weight = exp(4.6 * samp_prng_uniform(&prng)) * 1e-4 * n / 1e8;
+        double n = g < 320 ? params[g % 4] : 1050.7e6,
+               weight = exp(4.6 * samp_prng_uniform(&prng)) * 1e-4 * n / 1e8;
         for (int f = 0; f < F; f++)
-            choices[g][f] = (samp_choice){(uint64_t)(n * bits[f] / 8), weight * exp(-1.386 * bits[f]) * 500 * (0.9 + 0.2 * samp_prng_uniform(&prng)),
+            choices[g][f] = (samp_choice){(uint64_t)(n * bits[f] / 8),
+                                          weight * exp(-1.386 * bits[f]) * 500 *
+                                              (0.9 + 0.2 * samp_prng_uniform(&prng)),
                                           n * bits[f] / 8 / 3.3e12};
         groups[g] = (samp_choice_group){choices[g], F};
     }
@@ -116,11 +127,15 @@ static void llama_70b_is_fast_and_tight(void **state)
     samp_error error;
     for (int timed = 0; timed < 2; timed++) {
         double start = samp_clock();
-        samp_status status = samp_solve(groups, N, 38000000000u, timed ? 0.0112 : 0, picks, &solution, &error);
+        samp_status status =
+            samp_solve(groups, N, 38000000000u, timed ? 0.0112 : 0, picks, &solution, &error);
         if (status != SAMP_OK) fail_msg("%s", error.message);
-        print_message("70B %s: cost %.6g, bound %.6g, gap %.4f %%, %s, %.2f s, %llu bytes, %.4f s a token\n", timed ? "bytes and time" : "bytes",
-                      solution.cost, solution.bound, 100 * (solution.cost - solution.bound) / solution.cost,
-                      solution.exact ? "exact" : "not proven", samp_clock() - start, (unsigned long long)solution.bytes, solution.seconds);
+        print_message(
+            "70B %s: cost %.6g, bound %.6g, gap %.4f %%, %s, %.2f s, %llu bytes, %.4f s a token\n",
+            timed ? "bytes and time" : "bytes", solution.cost, solution.bound,
+            100 * (solution.cost - solution.bound) / solution.cost,
+            solution.exact ? "exact" : "not proven", samp_clock() - start,
+            (unsigned long long)solution.bytes, solution.seconds);
         assert_true(solution.bytes <= 38000000000u);
         assert_true(solution.cost - solution.bound <= 0.01 * solution.cost);
     }
@@ -143,7 +158,8 @@ static void impossible_budget_names_the_least(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(equals_exhaustive_search), cmocka_unit_test(llama_70b_is_fast_and_tight),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(equals_exhaustive_search),
+                                       cmocka_unit_test(llama_70b_is_fast_and_tight),
                                        cmocka_unit_test(impossible_budget_names_the_least)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
