@@ -1,6 +1,7 @@
 /* GGUF (architecture "llama") as an import source: config from the metadata, weights by their GGUF
  * names. */
 #include "base/memory.h"
+#include "file/rope_rows.h"
 #include "quantize/import_source.h"
 
 #include <math.h>
@@ -275,10 +276,12 @@ static samp_status gguf_rows(const samp_import_source *source, samp_role role, u
         state->tensors[samp_weight_index(&source->config, role, layer)];
     if (role != SAMP_ROLE_Q && role != SAMP_ROLE_K)
         return samp_gguf_rows(state->gguf, tensor, row0, n_rows, out, error);
-    for (uint64_t i = 0; i < n_rows; i++)
-        SAMP_TRY(samp_gguf_rows(state->gguf, tensor,
-                                samp__paired_row(row0 + i, source->config.head_dim), 1,
-                                out + i * tensor->shape[0], error));
+    const samp_config *config = &source->config;
+    uint32_t n_heads = role == SAMP_ROLE_Q ? config->n_heads : config->n_kv_heads;
+    for (uint64_t i = 0; i < n_rows; i++) {
+        uint64_t row = samp_unpermute_row(n_heads, config->head_dim, row0 + i);
+        SAMP_TRY(samp_gguf_rows(state->gguf, tensor, row, 1, out + i * tensor->shape[0], error));
+    }
     return SAMP_OK;
 }
 

@@ -3,6 +3,7 @@
  */
 #include "base/memory.h"
 #include "file/cursor.h"
+#include "file/rope_rows.h"
 #include "quantize/import_source.h"
 
 #include <stdio.h>
@@ -94,10 +95,12 @@ static samp_status llama2c_rows(const samp_import_source *source, samp_role role
     uint64_t row_bytes = cols * sizeof(float), base = state->offset[role] + first * row_bytes;
     if (role != SAMP_ROLE_Q && role != SAMP_ROLE_K)
         return samp_file_read(state->file, base + row0 * row_bytes, out, n_rows * row_bytes, error);
-    for (uint64_t i = 0; i < n_rows; i++)
-        SAMP_TRY(samp_file_read(
-            state->file, base + samp__paired_row(row0 + i, source->config.head_dim) * row_bytes,
-            out + i * cols, row_bytes, error));
+    uint32_t n_heads = role == SAMP_ROLE_Q ? source->config.n_heads : source->config.n_kv_heads;
+    for (uint64_t i = 0; i < n_rows; i++) {
+        uint64_t row = samp_unpermute_row(n_heads, source->config.head_dim, row0 + i);
+        SAMP_TRY(
+            samp_file_read(state->file, base + row * row_bytes, out + i * cols, row_bytes, error));
+    }
     return SAMP_OK;
 }
 

@@ -22,12 +22,4 @@ typedef struct samp_import_source {
 samp_status samp__import_gguf(samp_import_source *out, const char *path, samp_error *error);
 samp_status samp__import_llama2c(samp_import_source *out, const char *path, samp_error *error);
 
-/* GGUF and llama2.c rotate neighbouring pairs of a head, Hugging Face its two halves: row `row` of
- * q or k as Hugging Face stores it is this row of the file. */
-static inline uint64_t samp__paired_row(uint64_t row, uint32_t head_dim)
-{
-    uint64_t head = row / head_dim, i = row % head_dim, half = head_dim / 2;
-    return head * head_dim + (i < half ? 2 * i : 2 * (i - half) + 1);
-}
-
 #endif

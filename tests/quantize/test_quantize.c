@@ -1,0 +1,299 @@
+/* quantize: what it writes is what encode gives, recipes cost the bytes the table promises, and bad
+ * sources are refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "quantize/model_maker.h"
+#include "quantize/quantize.h"
+
+#include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct fixture {
+    char root[256], source[512], out[512];
+} fixture;
+
+static int setup(void **state)
+{
+    fixture *f = calloc(1, sizeof *f);
+    maker_scratch(f->root, sizeof f->root);
+    snprintf(f->source, sizeof f->source, "%s/source", f->root);
+    snprintf(f->out, sizeof f->out, "%s/out", f->root);
+    maker_model(f->source, MAKER_TINY, 1);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture *f = *state;
+    samp_error error;
+    assert_int_equal(samp_remove_folder(f->root, &error), SAMP_OK);
+    free(f);
+    return 0;
+}
+
+static void quantize(const fixture *f, const samp_quantize_options *options)
+{
+    samp_error error = {0};
+    if (samp_quantize(f->source, f->out, options, NULL, &error) != SAMP_OK)
+        fail_msg("%s", error.message);
+}
+
+static samp_model *open_model(const char *folder)
+{
+    samp_error error = {0};
+    samp_model *model = NULL;
+    if (samp_model_open(&model, folder, &error) != SAMP_OK) fail_msg("%s", error.message);
+    return model;
+}
+
+static float *read_weight(samp_model *model, const samp_weight_ref *weight)
+{
+    samp_error error = {0};
+    float *out = samp_alloc(weight->layout.rows * weight->layout.cols, sizeof *out);
+    void *scales[SAMP_PARTS_MAX] = {0};
+    if (samp_model_read_rows(model, weight, 0, weight->layout.rows, scales, out, &error) != SAMP_OK)
+        fail_msg("%s", error.message);
+    samp_model_free_parts(scales);
+    return out;
+}
+
+/* Encode and decode in one piece, in memory. */
+static float *direct(const samp_format *format, const samp_layout *layout, const float *w)
+{
+    samp_error error = {0};
+    void *parts[SAMP_PARTS_MAX] = {0};
+    for (int i = 0; i < layout->n_parts; i++) parts[i] = samp_alloc(layout->parts[i].bytes, 1);
+    float *work = layout->work_floats ? samp_alloc(layout->work_floats, sizeof *work) : NULL;
+    samp_encode_options options = {0};
+    format->encode(layout, w, 0, layout->rows, &options, parts, work);
+    if (format->finish) assert_int_equal(format->finish(layout, parts, work, &error), SAMP_OK);
+    float *out = samp_alloc(layout->rows * layout->cols, sizeof *out);
+    format->decode(layout, (const void *const *)parts, 0, layout->rows, out);
+    samp_free(work);
+    samp_model_free_parts(parts);
+    return out;
+}
+
+static void compare_with_direct(const fixture *f)
+{
+    samp_model *source = open_model(f->source), *made = open_model(f->out);
+    assert_int_equal(samp_model_count(source), samp_model_count(made));
+    for (size_t i = 0; i < samp_model_count(made); i++) {
+        const samp_weight_ref *weight = samp_model_at(made, i);
+        float *w = read_weight(source, samp_model_at(source, i)), *got = read_weight(made, weight);
+        float *expected = direct(weight->format, &weight->layout, w);
+        assert_memory_equal(got, expected, weight->layout.rows * weight->layout.cols * sizeof *got);
+        samp_free(w);
+        samp_free(got);
+        samp_free(expected);
+    }
+    samp_model_close(source);
+    samp_model_close(made);
+}
+
+static void test_recipes_equal_direct_encoding(void **state)
+{
+    const fixture *f = *state;
+#define X(name, mlp, attention, embedding, head, summary) name,
+    static const char *const names[] = {SAMP_RECIPE_LIST(X)};
+#undef X
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        quantize(f, &(samp_quantize_options){.recipe = names[i], .force = true, .n_threads = 2});
+        compare_with_direct(f);
+    }
+}
+
+static void test_every_format_in_a_plan(void **state)
+{
+    const fixture *f = *state;
+    json_t *modules = json_object();
+    samp_model *source = open_model(f->source);
+    int id = 0;
+    for (size_t i = 0; i < samp_model_count(source); i++) {
+        const samp_weight_ref *weight = samp_model_at(source, i);
+        if (!samp_role_is_matrix(weight->role)) continue;
+        char module[128];
+        snprintf(module, sizeof module, "%.*s", (int)strlen(weight->name) - 7, weight->name);
+        json_object_set_new(modules, module,
+                            json_pack("{s:s, s:i}", "format",
+                                      samp_format_get((samp_format_id)id)->name, "activation_bits",
+                                      8));
+        id = (id + 1) % SAMP_FORMAT_COUNT;
+    }
+    samp_model_close(source);
+    json_t *plan = json_pack("{s:o}", "modules", modules);
+    quantize(f, &(samp_quantize_options){.plan = plan, .n_threads = 1});
+    compare_with_direct(f);
+    samp_model *made = open_model(f->out);
+    assert_int_equal(samp_model_at(made, 0)->activation_bits, 8);
+    samp_model_close(made);
+    json_decref(plan);
+}
+
+static uint64_t file_bytes(const char *folder, const char *name)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    return (uint64_t)info.st_size;
+}
+
+static void test_samp_recipe_costs_what_the_table_says(void **state)
+{
+    const fixture *f = *state;
+    quantize(f, &(samp_quantize_options){.recipe = "samp"});
+    samp_model *made = open_model(f->out);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < samp_model_count(made); i++) {
+        const samp_weight_ref *weight = samp_model_at(made, i);
+        const char *class = samp_role_class(weight->role), *format = weight->format->name;
+        if (!strcmp(class, "mlp")) assert_string_equal(format, "nf4");
+        if (!strcmp(class, "attention")) assert_string_equal(format, "fp8_e4m3");
+        if (!strcmp(class, "head") || !strcmp(class, "embedding"))
+            assert_string_equal(format, "fp16");
+        if (!strcmp(class, "norm")) assert_string_equal(format, "bf16");
+        bytes += weight->layout.bytes;
+    }
+    uint64_t file = file_bytes(f->out, "model.safetensors");
+    assert_true(file > bytes && file < bytes + 16384);
+    assert_true(file_bytes(f->out, "tokenizer.json") > 0);
+    assert_true(file_bytes(f->out, "samp.json") > 0);
+    samp_model_close(made);
+}
+
+static void read_file(const char *folder, const char *name, samp_buffer *out)
+{
+    char path[1024];
+    samp_error error;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    samp_buffer_clear(out);
+    assert_int_equal(samp_file_slurp(path, 1 << 28, out, &error), SAMP_OK);
+}
+
+static void test_threads_and_shards_do_not_matter(void **state)
+{
+    fixture f = *(fixture *)*state;
+    samp_buffer a = {0}, b = {0};
+    quantize(&f, &(samp_quantize_options){.recipe = "nf4", .n_threads = 1});
+    read_file(f.out, "model.safetensors", &a);
+    quantize(&f, &(samp_quantize_options){.recipe = "nf4", .n_threads = 3, .force = true});
+    read_file(f.out, "model.safetensors", &b);
+    assert_int_equal(a.length, b.length);
+    assert_memory_equal(a.data, b.data, a.length);
+    quantize(&f, &(samp_quantize_options){
+                     .recipe = "nf4", .shard_bytes = 60000, .n_threads = 2, .force = true});
+    compare_with_direct(&f);
+    samp_model *made = open_model(f.out);
+    assert_true(samp_checkpoint_shards(samp_model_checkpoint(made)) > 3);
+    samp_model_close(made);
+    samp_buffer_release(&a);
+    samp_buffer_release(&b);
+}
+
+static void expect_error(const fixture *f, const samp_quantize_options *options, samp_status status,
+                         const char *words)
+{
+    samp_error error = {0};
+    assert_int_equal(samp_quantize(f->source, f->out, options, NULL, &error), status);
+    if (!strstr(error.message, words)) fail_msg("'%s' lacks '%s'", error.message, words);
+}
+
+static void test_refusals(void **state)
+{
+    fixture f = *(fixture *)*state;
+    expect_error(&f, &(samp_quantize_options){.recipe = "int3"}, SAMP_INVALID, "samp, nf4");
+    expect_error(&f, &(samp_quantize_options){0}, SAMP_INVALID, "recipe or a plan");
+    json_t *plan =
+        json_pack("{s:{s:{s:s}}}", "modules", "model.layers.9.mlp.up_proj", "format", "nf4");
+    expect_error(&f, &(samp_quantize_options){.plan = plan}, SAMP_MISMATCH, "layers.9");
+    json_decref(plan);
+    plan = json_pack("{s:{s:{s:s}}}", "modules", "model.norm", "format", "nf4");
+    expect_error(&f, &(samp_quantize_options){.plan = plan}, SAMP_INVALID, "norm");
+    json_decref(plan);
+    plan = json_pack("{s:{s:{s:s}}}", "modules", "lm_head", "format", "int99");
+    expect_error(&f, &(samp_quantize_options){.plan = plan}, SAMP_INVALID, "int99");
+    json_decref(plan);
+
+    quantize(&f, &(samp_quantize_options){.recipe = "nf4"});
+    expect_error(&f, &(samp_quantize_options){.recipe = "nf4"}, SAMP_INVALID, "--force");
+    snprintf(f.source, sizeof f.source, "%s", f.out);
+    expect_error(&f, &(samp_quantize_options){.recipe = "nf4", .force = true}, SAMP_INVALID,
+                 "the model itself");
+    snprintf(f.out, sizeof f.out, "%s/again", f.root);
+    expect_error(&f, &(samp_quantize_options){.recipe = "nf4"}, SAMP_UNSUPPORTED,
+                 "quantized already");
+}
+
+/* Overwrites one value of a tensor of the source. */
+static void poke(const fixture *f, const char *tensor, uint64_t element, float value)
+{
+    samp_model *model = open_model(f->source);
+    const samp_tensor_info *info = samp_checkpoint_find(samp_model_checkpoint(model), tensor);
+    assert_non_null(info);
+    char path[1024];
+    snprintf(path, sizeof path, "%s/model.safetensors", f->source);
+    FILE *file = fopen(path, "r+b");
+    uint16_t bits = samp_float_to_bf16(value);
+    fseek(file, (long)(info->offset + element * 2), SEEK_SET);
+    fwrite(&bits, 2, 1, file);
+    fclose(file);
+    samp_model_close(model);
+}
+
+static void test_values_that_cannot_be_quantized(void **state)
+{
+    const fixture *f = *state;
+    const char *name = "model.layers.1.mlp.up_proj.weight";
+    samp_quantize_options options = {.recipe = "nf4", .n_threads = 2};
+    poke(f, name, 70 * 128 + 5, NAN);
+    expect_error(f, &options, SAMP_NUMERIC,
+                 "layers.1.mlp.up_proj.weight: the weight in row 70, column 5");
+    poke(f, name, 70 * 128 + 5, -INFINITY);
+    expect_error(f, &options, SAMP_NUMERIC, "row 70, column 5 is -inf");
+    poke(f, name, 70 * 128 + 5, 0.25f);
+    poke(f, "lm_head.weight", 3, 1e5f);
+    expect_error(f, &options, SAMP_NUMERIC, "more than fp16 can hold");
+    poke(f, "lm_head.weight", 3, 65504.0f); /* bf16 65536 rounds to infinity in fp16 */
+    expect_error(f, &options, SAMP_NUMERIC, "more than fp16 can hold");
+    poke(f, "lm_head.weight", 3, 60000.0f);
+    quantize(f, &options);
+}
+
+static bool stop_at_half(void *context, const char *what, uint64_t done, uint64_t total)
+{
+    (void)context, (void)what;
+    return done < total / 2;
+}
+
+static void test_cancel_and_continue(void **state)
+{
+    const fixture *f = *state;
+    samp_error error = {0};
+    samp_progress progress = {stop_at_half, NULL};
+    samp_quantize_options options = {.recipe = "samp", .commit_bytes = 1, .n_threads = 2};
+    assert_int_equal(samp_quantize(f->source, f->out, &options, &progress, &error), SAMP_CANCELLED);
+    assert_false(samp_is_folder(f->out));
+    quantize(f, &options);
+    compare_with_direct(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_recipes_equal_direct_encoding, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_every_format_in_a_plan, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_samp_recipe_costs_what_the_table_says, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_threads_and_shards_do_not_matter, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_values_that_cannot_be_quantized, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancel_and_continue, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
