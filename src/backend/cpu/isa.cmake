@@ -1,0 +1,13 @@
+# Per-file instruction sets of the CPU backend: only the files of a level are compiled for it, and run only
+# where base/cpu.h finds that level. vector_*.c are the vector functions, matmul_*.c the matrix products.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+  set(SAMP_CPU_AVX2 -mavx2 -mfma -mf16c)
+  set(SAMP_CPU_AVX512 ${SAMP_CPU_AVX2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni)
+  set(folder ${CMAKE_SOURCE_DIR}/src/backend/cpu)
+  set_source_files_properties(${folder}/vector_avx2.c ${folder}/matmul_avx2.c ${folder}/attention_avx2.c
+    TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "-O3;${SAMP_CPU_AVX2}")
+  set_source_files_properties(${folder}/vector_avx512.c ${folder}/matmul_avx512.c ${folder}/attention_avx512.c
+    TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "-O3;${SAMP_CPU_AVX512}")
+  set_source_files_properties(${folder}/matmul_avx512vbmi.c
+    TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "-O3;${SAMP_CPU_AVX512};-mavx512vbmi")
+endif()

@@ -1,0 +1,183 @@
+/* A matrix product of the backend: prepares its inputs, splits its rows over the threads, and hands
+ * each thread's part to the kernels of the level.
+ *
+ * Preparing is norm or silu, then quantization, of one row for each token. For a few tokens every
+ * thread prepares all of them into memory of its own (microseconds, less than a barrier); for many,
+ * threads share the tokens and meet at a barrier. The bits are the same. */
+#include "backend/cpu/queue.h"
+
+#include "base/memory.h"
+
+enum {
+    REDUNDANT_TOKENS = 4,     /* up to this many, each thread prepares all tokens itself */
+    CHUNK_BYTES = 192 * 1024, /* inputs a pass over the weights works on: a part of the L2 cache */
+    GROUPS_ENOUGH = 8         /* groups of rows a thread should have before tokens are split too */
+};
+
+static const samp__matmul_level *const levels[SAMP_CPU_COUNT] = {
+    [SAMP_CPU_SCALAR] = &samp__matmul_scalar,
+#if defined(__x86_64__)
+    [SAMP_CPU_AVX2] = &samp__matmul_avx2,
+    [SAMP_CPU_AVX512] = &samp__matmul_avx512,
+    [SAMP_CPU_AVX512VBMI] = &samp__matmul_avx512vbmi,
+#endif
+};
+
+const samp__matmul_level *samp__matmul_table(samp_cpu_level level) { return levels[level]; }
+
+/* The prepared inputs of one matmul in scratch memory. All sizes are multiples of 64 bytes. */
+typedef struct prepared {
+    bool redundant;          /* a copy for each thread */
+    samp__quantized a8, a16; /* q NULL when no weight wants it */
+    float *rows; /* [n][cols] for float weights, NULL when none or when x itself will do */
+    float *row;  /* [cols] of one thread otherwise */
+} prepared;
+
+/* A bump allocator over scratch: it only counts when base is NULL. */
+typedef struct bump {
+    uint8_t *base;
+    uint64_t used;
+    bool overflow;
+} bump;
+
+static void *take(bump *from, uint64_t count, uint64_t size)
+{
+    uint64_t bytes, used;
+    if (!samp_mul(count, size, &bytes) || !samp_add(bytes, 63, &bytes) ||
+        !samp_add(from->used, bytes & ~(uint64_t)63, &used) || used > SIZE_MAX) {
+        from->overflow = true;
+        return NULL;
+    }
+    void *at = from->base ? from->base + from->used : NULL;
+    from->used = used;
+    return at;
+}
+
+static samp__quantized take_quantized(bump *from, const samp_device *device,
+                                      const samp__matmul *matmul, int bits)
+{
+    const samp__matmul_level *level = device->matmul;
+    samp__quantized q = {.n_blocks = matmul->weights[0]->n_blocks,
+                         .width = samp__tile_width(level, matmul->n),
+                         .q_bytes = bits == 8 ? level->q_bytes8 : level->q_bytes16,
+                         .bits = bits};
+    uint64_t slots = samp_round_up(matmul->n, q.width) * q.n_blocks; /* < 2^32 * 2^26 */
+    q.q = take(from, slots, q.q_bytes);
+    q.scale = take(from, slots, sizeof *q.scale);
+    q.start = take(from, slots, 3 * sizeof *q.start);
+    return q;
+}
+
+static bool wants(const samp__matmul *matmul, int bits)
+{
+    for (int i = 0; i < matmul->n_weights; i++)
+        if (matmul->weights[i]->activation_bits == bits) return true;
+    return false;
+}
+
+/* Lays out the scratch for one thread; with a NULL base only bytes are counted. */
+static prepared lay_out(bump *scratch, const samp_device *device, const samp__matmul *matmul,
+                        unsigned thread, unsigned n_threads)
+{
+    prepared inputs = {.redundant = matmul->n <= REDUNDANT_TOKENS || n_threads == 1};
+    size_t cols = matmul->weights[0]->cols;
+    bool keep_rows = wants(matmul, 32) && matmul->input != SAMP_INPUT_PLAIN;
+    unsigned n_copies = inputs.redundant ? n_threads : 1;
+    for (unsigned copy = 0; copy < n_copies; copy++) {
+        prepared discard, *at = !inputs.redundant || copy == thread ? &inputs : &discard;
+        if (wants(matmul, 8)) at->a8 = take_quantized(scratch, device, matmul, 8);
+        if (wants(matmul, 16)) at->a16 = take_quantized(scratch, device, matmul, 16);
+        if (keep_rows) at->rows = take(scratch, (uint64_t)matmul->n * cols, sizeof(float));
+    }
+    for (unsigned copy = 0; copy < n_threads; copy++) {
+        float *row = keep_rows ? NULL : take(scratch, cols, sizeof(float));
+        if (copy == thread) inputs.row = row;
+    }
+    return inputs;
+}
+
+bool samp__matmul_scratch(const samp_device *device, const samp__matmul *matmul, size_t *bytes)
+{
+    bump scratch = {0};
+    lay_out(&scratch, device, matmul, 0, samp_pool_threads(device->pool));
+    *bytes = scratch.used;
+    return !scratch.overflow;
+}
+
+static void prepare_tokens(const samp_device *device, const samp__matmul *matmul,
+                           const prepared *inputs, size_t begin, size_t end)
+{
+    size_t cols = matmul->weights[0]->cols;
+    for (size_t token = begin; token < end; token++) {
+        const float *x = matmul->x + token * cols;
+        float *row = inputs->rows ? inputs->rows + token * cols : inputs->row;
+        if (matmul->input == SAMP_INPUT_NORM)
+            device->vector->rmsnorm(x, matmul->gain, cols, matmul->eps, row);
+        if (matmul->input == SAMP_INPUT_SILU)
+            device->vector->silu(x, matmul->y + token * cols, cols, row);
+        if (matmul->input != SAMP_INPUT_PLAIN) x = row;
+        if (inputs->a8.q) device->matmul->quantize(&inputs->a8, token, x, cols);
+        if (inputs->a16.q) device->matmul->quantize(&inputs->a16, token, x, cols);
+    }
+}
+
+/* Into how many parts the tokens are split: more than one when there are too few groups of rows. */
+static unsigned token_parts(const samp__matmul *matmul, size_t n_groups, size_t tile,
+                            unsigned n_threads)
+{
+    for (unsigned parts = 1; parts < n_threads; parts++) {
+        if (n_threads % parts) continue;
+        if (matmul->n / parts < 4 * tile) break;
+        if (n_groups >= (size_t)GROUPS_ENOUGH * (n_threads / parts)) return parts;
+    }
+    return 1;
+}
+
+/* Groups begin…end of the concatenated outputs, tokens of one chunk. */
+static void multiply(const samp_device *device, const samp__matmul *matmul, const prepared *inputs,
+                     size_t begin, size_t end, size_t token_begin, size_t token_end)
+{
+    for (int i = 0; i < matmul->n_weights; i++) {
+        const samp_weight *weight = matmul->weights[i];
+        samp__product product = {.weight = weight,
+                                 .input = weight->activation_bits == 8 ? &inputs->a8 : &inputs->a16,
+                                 .x = inputs->rows ? inputs->rows : matmul->x,
+                                 .out = matmul->outs[i],
+                                 .add = matmul->add,
+                                 .group_begin = begin < weight->n_groups ? begin : weight->n_groups,
+                                 .group_end = end < weight->n_groups ? end : weight->n_groups,
+                                 .token_begin = token_begin,
+                                 .token_end = token_end};
+        if (product.group_begin < product.group_end) {
+            if (samp__is_float(weight))
+                device->matmul->floats(&product);
+            else
+                device->matmul->integers(&product);
+        }
+        begin = begin > weight->n_groups ? begin - weight->n_groups : 0;
+        end = end > weight->n_groups ? end - weight->n_groups : 0;
+    }
+}
+
+void samp__matmul_run(const samp_device *device, const samp__matmul *matmul, unsigned thread,
+                      unsigned n_threads)
+{
+    bump scratch = {.base = device->scratch.data};
+    prepared inputs = lay_out(&scratch, device, matmul, thread, n_threads);
+    size_t begin = 0, end = matmul->n;
+    if (!inputs.redundant) samp_split(matmul->n, 1, thread, n_threads, &begin, &end);
+    prepare_tokens(device, matmul, &inputs, begin, end);
+    if (!inputs.redundant) samp_pool_barrier(device->pool);
+
+    size_t n_groups = 0, tile = samp__tile_width(device->matmul, matmul->n);
+    for (int i = 0; i < matmul->n_weights; i++) n_groups += matmul->weights[i]->n_groups;
+    unsigned parts = token_parts(matmul, n_groups, tile, n_threads);
+    size_t token_begin, token_end;
+    samp_split(n_groups, 1, thread / parts, n_threads / parts, &begin, &end);
+    samp_split(matmul->n, tile, thread % parts, parts, &token_begin, &token_end);
+    size_t chunk = CHUNK_BYTES / (matmul->weights[0]->cols * (wants(matmul, 32) ? 4 : 2));
+    chunk = chunk > tile ? chunk / tile * tile : tile;
+    for (size_t token = token_begin; token < token_end; token += chunk)
+        multiply(device, matmul, &inputs, begin, end, token,
+                 token_end - token < chunk ? token_end : token + chunk);
+}

@@ -1,0 +1,385 @@
+/* The AVX-512 levels' products, compiled twice: matmul_avx512.c without VBMI, matmul_avx512vbmi.c
+ * with it. The including file defines SAMP__VBMI (0 or 1) and SAMP__TABLE (the name of the level's
+ * table). Scalar twin: matmul_scalar.c.
+ *
+ * Integer products: a line of a block is one register: 16 rows x 4 columns of u, unsigned 8 bits.
+ *   vpdpbusd adds the four products with a broadcast dword of signed 8-bit inputs to 16 sums at
+ * once. 16-bit inputs are two bytes, q = 256*hi + lo: two vpdpbusd, S = 256*S_hi + S_lo. The sums
+ * start at -128 * sum of q (weight.h: u = t + 128), so the unsigned side costs nothing. Inputs: 64
+ * bytes of hi (or of the only part), then 64 bytes of lo, in column order. Expanding 4-bit codes:
+ * with VBMI one vpermb through the 16-entry table repeated four times, which makes it ignore the
+ * two bits above the nibble; else vpand and vpshufb. Tiles: 1 token x 32 rows (decode), up to 12
+ * tokens x 16 rows: 24 sums of 16-bit inputs. The float sums live in memory: they are touched once
+ * a block. */
+#include "backend/cpu/matmul.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+enum { TILE = 12, FLOAT_TILE = 8 };
+
+/* ---- inputs ---- */
+
+/* samp_input_quantize of one block; start[0], start[width], start[2*width] as in matmul.h. */
+INLINE float quantize_block(const float *x, size_t n, int bits, uint8_t *q, int32_t *start,
+                            size_t width)
+{
+    __m512 v[4];
+    __m512i max = _mm512_setzero_si512();
+    UNROLL for (size_t i = 0; i < 4; i++)
+    {
+        size_t left = n > 16 * i ? n - 16 * i : 0;
+        __mmask16 mask = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
+        v[i] = _mm512_maskz_loadu_ps(mask, x + 16 * i);
+        __m512i magnitude =
+            _mm512_and_si512(_mm512_castps_si512(v[i]), _mm512_set1_epi32(0x7fffffff));
+        max = _mm512_max_epi32(max, magnitude);
+    }
+    uint32_t top = (uint32_t)_mm512_reduce_max_epi32(max);
+    float m = samp_bits_float(top), n_max = bits == 8 ? SAMP_A8_MAX : SAMP_A16_MAX;
+    if (!(m >= 1e-30f) || top >= 0x7f800000) {
+        memset(q, 0, bits == 8 ? SAMP__BLOCK : 2 * SAMP__BLOCK);
+        start[0] = start[width] = start[2 * width] = 0;
+        return top >= 0x7f800000 ? NAN : 0;
+    }
+    __m512 factor = _mm512_set1_ps(n_max / m);
+    __m512i sum[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    UNROLL for (size_t i = 0; i < 4; i++)
+    {
+        __m512i value = _mm512_cvtps_epi32(_mm512_mul_ps(v[i], factor));
+        sum[i / 2] = _mm512_add_epi32(sum[i / 2], value);
+        __m128i low = _mm512_cvtepi32_epi8(value);
+        if (bits == 16) {
+            __m512i high = _mm512_srai_epi32(_mm512_add_epi32(value, _mm512_set1_epi32(128)), 8);
+            _mm_storeu_si128((__m128i *)(q + 16 * i), _mm512_cvtepi32_epi8(high));
+            _mm_storeu_si128((__m128i *)(q + SAMP__BLOCK + 16 * i), low);
+        } else {
+            _mm_storeu_si128((__m128i *)(q + 16 * i), low);
+        }
+    }
+    int32_t first = _mm512_reduce_add_epi32(sum[0]), second = _mm512_reduce_add_epi32(sum[1]);
+    start[0] = -128 * (first + second);
+    start[width] = -128 * first;
+    start[2 * width] = -128 * second;
+    return m / n_max;
+}
+
+static void quantize(const samp__quantized *to, size_t token, const float *x, size_t cols)
+{
+    size_t slot = samp__tile_slot(to, token), t = slot % to->width;
+    for (size_t b = 0; b < to->n_blocks; b++, slot += to->width) {
+        size_t left = cols - b * SAMP__BLOCK;
+        to->scale[slot] =
+            quantize_block(x + b * SAMP__BLOCK, left < SAMP__BLOCK ? left : SAMP__BLOCK, to->bits,
+                           to->q + slot * to->q_bytes, to->start + 3 * slot - 2 * t, to->width);
+    }
+}
+
+/* ---- integer weights ---- */
+
+/* What a tile works on; group points to its first group of rows. */
+typedef struct tile {
+    const samp_weight *weight;
+    const uint8_t *group;
+    const uint8_t *q; /* block 0 of the tile's first token; scale and start likewise */
+    const float *scale;
+    const int32_t *start;
+    size_t width;
+    float (*y)[2][SAMP__ROWS]; /* [token][group] */
+} tile;
+
+/* The code in the low or high nibble of each byte, through the table. */
+INLINE __m512i look_up(__m512i v, int part, __m512i table)
+{
+    if (part) v = _mm512_srli_epi16(v, 4);
+#if SAMP__VBMI
+    return _mm512_permutexvar_epi8(v, table);
+#else
+    return _mm512_shuffle_epi8(table, _mm512_and_si512(v, _mm512_set1_epi8(15)));
+#endif
+}
+
+/* u of 16 rows x 4 columns: line j of columns 0…31 (part 0) or 32…63 (part 1). */
+INLINE __m512i expand(samp__kind kind, const uint8_t *lines, size_t j, int part, __m512i table)
+{
+    if (kind == SAMP__BYTE) return _mm512_loadu_si512(lines + (j + 8 * (size_t)part) * SAMP__LINE);
+    __m512i v = _mm512_loadu_si512(lines + j * SAMP__LINE);
+    if (kind == SAMP__NIBBLE || kind == SAMP__NIBBLE32) return look_up(v, part, table);
+    v = _mm512_and_si512(part ? _mm512_srli_epi16(v, 4) : v, _mm512_set1_epi8(15));
+    const uint8_t *high = lines + 8 * SAMP__LINE;
+    size_t line = kind == SAMP__INT5 ? j / 4 : j / 2;
+    unsigned shift =
+        kind == SAMP__INT5 ? 2 * (j % 4) + (unsigned)part : 4 * (j % 2) + 2 * (unsigned)part;
+    __m512i bits = _mm512_loadu_si512(high + line * SAMP__LINE);
+    bits = _mm512_srl_epi16(bits, _mm_cvtsi32_si128((int)shift));
+    bits = _mm512_and_si512(bits, _mm512_set1_epi8(kind == SAMP__INT5 ? 1 : 3));
+    return _mm512_or_si512(v, _mm512_slli_epi16(bits, 4));
+}
+
+INLINE __m512i broadcast_four(const uint8_t *q)
+{
+    int32_t four;
+    memcpy(&four, q, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+
+/* The sums of one block over `parts` (bit 0: columns 0…31, bit 1: 32…63), started at start[t].
+ * bits: of the inputs. One sum for each byte of the inputs, and for one token also for each part: a
+ * vpdpbusd waits several cycles for the one before it into the same sum. */
+INLINE void block_products(samp__kind kind, int bits, int m, int groups, int parts, const tile *w,
+                           const uint8_t *lines, const uint8_t *q, const int32_t *start,
+                           __m512i table, __m512i out[][2])
+{
+    const size_t q_bytes = bits == 8 ? SAMP__BLOCK : 2 * SAMP__BLOCK;
+    const int chains = m == 1 ? 2 : 1;
+    __m512i low[TILE][2][2], high[TILE][2][2]; /* [token][group][chain] */
+    UNROLL for (int t = 0; t < m; t++)
+    {
+        UNROLL for (int g = 0; g < groups; g++)
+        {
+            UNROLL for (int c = 0; c < chains; c++)
+            {
+                low[t][g][c] = c ? _mm512_setzero_si512()
+                                 : _mm512_srai_epi32(_mm512_set1_epi32(start[t]),
+                                                     (unsigned)(7 - samp__kinds[kind].zero));
+                high[t][g][c] = _mm512_setzero_si512();
+            }
+        }
+    }
+    for (size_t j = 0; j < 8; j++) {
+        UNROLL for (int part = 0; part < 2; part++)
+        {
+            if (!(parts >> part & 1)) continue;
+            const int c = chains == 2 ? part : 0;
+            const uint8_t *four = q + (size_t)part * 32 + j * 4;
+            UNROLL for (int g = 0; g < groups; g++)
+            {
+                __m512i u =
+                    expand(kind, lines + (size_t)g * w->weight->group_bytes, j, part, table);
+                UNROLL for (int t = 0; t < m; t++)
+                {
+                    const uint8_t *at = four + (size_t)t * q_bytes;
+                    if (bits == 16) {
+                        high[t][g][c] = _mm512_dpbusd_epi32(high[t][g][c], u, broadcast_four(at));
+                        at += SAMP__BLOCK;
+                    }
+                    low[t][g][c] = _mm512_dpbusd_epi32(low[t][g][c], u, broadcast_four(at));
+                }
+            }
+        }
+    }
+    UNROLL for (int t = 0; t < m; t++)
+    {
+        UNROLL for (int g = 0; g < groups; g++)
+        {
+            if (chains == 2) {
+                low[t][g][0] = _mm512_add_epi32(low[t][g][0], low[t][g][1]);
+                high[t][g][0] = _mm512_add_epi32(high[t][g][0], high[t][g][1]);
+            }
+            out[t][g] = bits == 8
+                            ? low[t][g][0]
+                            : _mm512_add_epi32(low[t][g][0], _mm512_slli_epi32(high[t][g][0], 8));
+        }
+    }
+}
+
+INLINE void integer_tile(samp__kind kind, int bits, int m, int groups, const tile *w)
+{
+    const samp__kind_facts *facts = &samp__kinds[kind];
+    const __m512i table =
+        _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)w->weight->codebook));
+    const uint8_t *block = w->group, *q = w->q;
+    const float *x_scale = w->scale;
+    const int32_t *start = w->start;
+    for (size_t b = 0; b < w->weight->n_blocks; b++) {
+        const uint8_t *lines = block + facts->scales * SAMP__LINE;
+        UNROLL for (size_t s = 0; s < facts->scales; s++)
+        {
+            __m512i sum[TILE][2];
+            block_products(kind, bits, m, groups, facts->scales == 2 ? 1 << s : 3, w, lines, q,
+                           start + (facts->scales == 2 ? s + 1 : 0) * w->width, table, sum);
+            UNROLL for (int g = 0; g < groups; g++)
+            {
+                __m512 scale =
+                    _mm512_loadu_ps(block + (size_t)g * w->weight->group_bytes + s * SAMP__LINE);
+                UNROLL for (int t = 0; t < m; t++)
+                {
+                    float *y = w->y[t][g];
+                    __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x_scale[t]));
+                    _mm512_storeu_ps(y, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[t][g]), both,
+                                                        _mm512_loadu_ps(y)));
+                }
+            }
+        }
+        block += w->weight->block_bytes;
+        q += w->width * (bits == 8 ? SAMP__BLOCK : 2 * SAMP__BLOCK);
+        x_scale += w->width;
+        start += 3 * w->width;
+    }
+}
+
+typedef void tile_function(const tile *w);
+
+/* One function for each kind, input width and tile: 1, 2, 4, 6, 8, 12 tokens of 16 rows, and 1
+ * of 32. */
+#define TILES(kind, bits)                                                                          \
+    static void kind##_##bits##_1(const tile *w) { integer_tile(SAMP__##kind, bits, 1, 1, w); }    \
+    static void kind##_##bits##_2(const tile *w) { integer_tile(SAMP__##kind, bits, 2, 1, w); }    \
+    static void kind##_##bits##_4(const tile *w) { integer_tile(SAMP__##kind, bits, 4, 1, w); }    \
+    static void kind##_##bits##_6(const tile *w) { integer_tile(SAMP__##kind, bits, 6, 1, w); }    \
+    static void kind##_##bits##_8(const tile *w) { integer_tile(SAMP__##kind, bits, 8, 1, w); }    \
+    static void kind##_##bits##_12(const tile *w) { integer_tile(SAMP__##kind, bits, 12, 1, w); }  \
+    static void kind##_##bits##_wide(const tile *w) { integer_tile(SAMP__##kind, bits, 1, 2, w); }
+#define TILE_ROW(kind, bits)                                                                       \
+    {                                                                                              \
+        kind##_##bits##_1, kind##_##bits##_2, kind##_##bits##_4, kind##_##bits##_6,                \
+            kind##_##bits##_8, kind##_##bits##_12, kind##_##bits##_wide                            \
+    }
+#define KINDS(X) X(BYTE) X(NIBBLE) X(NIBBLE32) X(INT5) X(INT6)
+#define X(kind)  TILES(kind, 8) TILES(kind, 16)
+KINDS(X)
+#undef X
+
+static const uint8_t widths[] = {1, 2, 4, 6, 8, TILE, 0};
+enum { N_WIDTHS = sizeof widths - 1, WIDE = N_WIDTHS };
+static tile_function *const tiles[SAMP__INTEGER_KINDS][2][N_WIDTHS + 1] = {
+#define X(kind) {TILE_ROW(kind, 8), TILE_ROW(kind, 16)},
+    KINDS(X)
+#undef X
+};
+
+static void store_tile(const samp__product *product, size_t group, size_t token, size_t m,
+                       size_t n_groups, float (*y)[2][SAMP__ROWS])
+{
+    size_t rows = product->weight->rows, row = group * SAMP__ROWS;
+    size_t n = rows - row < n_groups * SAMP__ROWS ? rows - row : n_groups * SAMP__ROWS;
+    for (size_t t = 0; t < m; t++)
+        samp__store_rows(product->out + (token + t) * rows + row, &y[t][0][0], n, product->add);
+}
+
+static void integers(const samp__product *product)
+{
+    const samp_weight *weight = product->weight;
+    const samp__quantized *input = product->input;
+    tile_function *const *tile_of = tiles[weight->kind][input->bits == 16];
+    for (size_t group = product->group_begin; group < product->group_end;) {
+        size_t n_groups = 1;
+        for (size_t token = product->token_begin; token < product->token_end;
+             token += input->width) {
+            size_t left = product->token_end - token, m = left < input->width ? left : input->width;
+            if (input->width == 1 && product->group_end - group >= 2) n_groups = 2;
+            size_t slot = samp__tile_slot(input, token), width = 0;
+            while (widths[width] < m) width++;
+            _Alignas(64) float y[TILE][2][SAMP__ROWS] = {0};
+            tile w = {.weight = weight,
+                      .group = weight->data + group * weight->group_bytes,
+                      .q = input->q + slot * input->q_bytes,
+                      .scale = input->scale + slot,
+                      .start = input->start + 3 * slot,
+                      .width = input->width,
+                      .y = y};
+            tile_of[n_groups == 2 ? WIDE : width](&w);
+            store_tile(product, group, token, m, n_groups, y);
+        }
+        group += n_groups;
+    }
+}
+
+/* ---- float weights ---- */
+
+INLINE __m512 load_values(samp__kind kind, const uint8_t *line)
+{
+    if (kind == SAMP__FP32) return _mm512_loadu_ps(line);
+    __m256i v = _mm256_loadu_si256((const __m256i *)line);
+    if (kind == SAMP__FP16) return _mm512_cvtph_ps(v);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
+}
+
+/* m tokens x n_groups groups of 16 rows, one of the two 1, the other 8 (or 1). */
+INLINE void float_tile(samp__kind kind, int m, int n_groups, const samp__product *product,
+                       size_t group, size_t token)
+{
+    const samp_weight *weight = product->weight;
+    const size_t line_bytes = SAMP__ROWS * samp__kinds[kind].lines;
+    const uint8_t *line = weight->data + group * weight->group_bytes;
+    const float *x = product->x + token * weight->cols;
+    __m512 y[FLOAT_TILE];
+    UNROLL for (int i = 0; i < n_groups * m; i++) y[i] = _mm512_setzero_ps();
+    for (size_t k = 0; k < weight->cols; k++, line += line_bytes) {
+        UNROLL for (int g = 0; g < n_groups; g++)
+        {
+            __m512 w = load_values(kind, line + (size_t)g * weight->group_bytes);
+            UNROLL for (int t = 0; t < m; t++) y[t + g] =
+                _mm512_fmadd_ps(w, _mm512_set1_ps(x[(size_t)t * weight->cols + k]), y[t + g]);
+        }
+    }
+    size_t row = group * SAMP__ROWS, room = (size_t)n_groups * SAMP__ROWS;
+    size_t n = weight->rows - row < room ? weight->rows - row : room;
+    _Alignas(64) float values[FLOAT_TILE * SAMP__ROWS];
+    UNROLL for (int t = 0; t < m; t++)
+    {
+        UNROLL for (int g = 0; g < n_groups; g++)
+            _mm512_store_ps(values + SAMP__ROWS * g, y[t + g]);
+        samp__store_rows(product->out + (token + (size_t)t) * weight->rows + row, values, n,
+                         product->add);
+    }
+}
+
+typedef void float_function(const samp__product *product, size_t group, size_t token);
+
+#define FLOAT_TILES(kind)                                                                          \
+    static void kind##_1x1(const samp__product *p, size_t group, size_t token)                     \
+    {                                                                                              \
+        float_tile(SAMP__##kind, 1, 1, p, group, token);                                           \
+    }                                                                                              \
+    static void kind##_1x8(const samp__product *p, size_t group, size_t token)                     \
+    {                                                                                              \
+        float_tile(SAMP__##kind, 1, FLOAT_TILE, p, group, token);                                  \
+    }                                                                                              \
+    static void kind##_8x1(const samp__product *p, size_t group, size_t token)                     \
+    {                                                                                              \
+        float_tile(SAMP__##kind, FLOAT_TILE, 1, p, group, token);                                  \
+    }
+FLOAT_TILES(FP32)
+FLOAT_TILES(BF16)
+FLOAT_TILES(FP16)
+
+static const struct {
+    float_function *one, *groups, *tokens; /* 1 x 1, 1 token x 8 groups, 8 tokens x 1 group */
+} float_tiles[] = {
+    {FP32_1x1, FP32_1x8, FP32_8x1}, {BF16_1x1, BF16_1x8, BF16_8x1}, {FP16_1x1, FP16_1x8, FP16_8x1}};
+
+static void floats(const samp__product *product)
+{
+    int kind = product->weight->kind - SAMP__INTEGER_KINDS;
+    for (size_t group = product->group_begin, next; group < product->group_end; group = next) {
+        next = product->group_end - group < FLOAT_TILE ? product->group_end : group + FLOAT_TILE;
+        size_t token = product->token_begin;
+        for (; product->token_end - token >= FLOAT_TILE; token += FLOAT_TILE)
+            for (size_t g = group; g < next; g++) float_tiles[kind].tokens(product, g, token);
+        for (; token < product->token_end; token++) {
+            if (next - group == FLOAT_TILE)
+                float_tiles[kind].groups(product, group, token);
+            else
+                for (size_t g = group; g < next; g++) float_tiles[kind].one(product, g, token);
+        }
+    }
+}
+
+const samp__matmul_level SAMP__TABLE = {.widths = widths,
+                                        .q_bytes8 = SAMP__BLOCK,
+                                        .q_bytes16 = 2 * SAMP__BLOCK,
+                                        .quantize = quantize,
+                                        .integers = integers,
+                                        .floats = floats};
+
+#endif

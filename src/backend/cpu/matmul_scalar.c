@@ -1,0 +1,120 @@
+/* The plain C level: any machine runs it, and tests hold it and numerics.h together with memcmp.
+ * Inputs are int16 in column order for both widths; a tile is one token. */
+#include "backend/cpu/matmul.h"
+
+#include <string.h>
+
+static void quantize(const samp__quantized *to, size_t token, const float *x, size_t cols)
+{
+    size_t slot = samp__tile_slot(to, token);
+    for (size_t b = 0; b < to->n_blocks; b++, slot += to->width) {
+        size_t n = cols - b * SAMP__BLOCK < SAMP__BLOCK ? cols - b * SAMP__BLOCK : SAMP__BLOCK;
+        int16_t q[SAMP__BLOCK] = {0};
+        int32_t sum, low = 0;
+        to->scale[slot] = samp_input_quantize(x + b * SAMP__BLOCK, n,
+                                              to->bits == 8 ? SAMP_A8_MAX : SAMP_A16_MAX, q, &sum);
+        for (size_t i = 0; i < SAMP__BLOCK / 2; i++) low += q[i];
+        int32_t *start = to->start + (slot - slot % to->width) * 3 + slot % to->width;
+        start[0] = -128 * sum;
+        start[to->width] = -128 * low;
+        start[2 * to->width] = -128 * (sum - low);
+        memcpy(to->q + slot * to->q_bytes, q, sizeof q);
+    }
+}
+
+/* u of the weight in row r and column 32*half + 4*j + i of a block. */
+static inline int unsigned_weight(const samp_weight *weight, const uint8_t *lines, size_t half,
+                                  size_t j, size_t at)
+{
+    if (weight->kind == SAMP__BYTE) return lines[(half * 8 + j) * SAMP__LINE + at];
+    unsigned code = lines[j * SAMP__LINE + at] >> (4 * half) & 15;
+    const uint8_t *high = lines + 8 * SAMP__LINE;
+    if (weight->kind == SAMP__INT5)
+        return (int)(code | (high[j / 4 * SAMP__LINE + at] >> (2 * (j % 4) + half) & 1u) << 4);
+    if (weight->kind == SAMP__INT6)
+        return (int)(code | (high[j / 2 * SAMP__LINE + at] >> (4 * (j % 2) + 2 * half) & 3u) << 4);
+    return weight->codebook[code];
+}
+
+static int32_t half_sum(const samp_weight *weight, const uint8_t *lines, size_t row, size_t half,
+                        const int16_t *q)
+{
+    int32_t sum = 0;
+    for (size_t j = 0; j < 8; j++)
+        for (size_t i = 0; i < 4; i++)
+            sum += unsigned_weight(weight, lines, half, j, row * 4 + i) * q[half * 32 + j * 4 + i];
+    return sum;
+}
+
+static void integer_group(const samp__product *product, size_t group, size_t token, float *y)
+{
+    const samp_weight *weight = product->weight;
+    const samp__quantized *input = product->input;
+    const samp__kind_facts *facts = &samp__kinds[weight->kind];
+    const uint8_t *block = weight->data + group * weight->group_bytes;
+    size_t slot = samp__tile_slot(input, token);
+    for (size_t b = 0; b < input->n_blocks;
+         b++, slot += input->width, block += weight->block_bytes) {
+        const float *scale = (const float *)block;
+        const uint8_t *lines = block + facts->scales * SAMP__ROWS * sizeof(float);
+        const int16_t *q = (const int16_t *)(input->q + slot * input->q_bytes);
+        const int32_t *start = input->start + 3 * slot - 2 * (slot % input->width);
+        for (size_t r = 0; r < SAMP__ROWS; r++) {
+            int32_t low = half_sum(weight, lines, r, 0, q), high = half_sum(weight, lines, r, 1, q);
+            int shift = 7 - facts->zero;
+            if (facts->scales == 1) {
+                int32_t sum = low + high + (start[0] >> shift);
+                y[r] = fmaf((float)sum, scale[r] * input->scale[slot], y[r]);
+                continue;
+            }
+            low += start[input->width] >> shift;
+            high += start[2 * input->width] >> shift;
+            y[r] = fmaf((float)low, scale[r] * input->scale[slot], y[r]);
+            y[r] = fmaf((float)high, scale[SAMP__ROWS + r] * input->scale[slot], y[r]);
+        }
+    }
+}
+
+static float value(samp__kind kind, const uint8_t *line, size_t row)
+{
+    if (kind == SAMP__FP16) return samp_fp16_to_float(((const uint16_t *)line)[row]);
+    if (kind == SAMP__BF16) return samp_bf16_to_float(((const uint16_t *)line)[row]);
+    return ((const float *)line)[row];
+}
+
+static void float_group(const samp__product *product, size_t group, size_t token, float *y)
+{
+    const samp_weight *weight = product->weight;
+    const uint8_t *line = weight->data + group * weight->group_bytes;
+    const float *x = product->x + token * weight->cols;
+    size_t line_bytes = weight->group_bytes / weight->cols;
+    for (size_t k = 0; k < weight->cols; k++, line += line_bytes)
+        for (size_t r = 0; r < SAMP__ROWS; r++)
+            y[r] = fmaf(value(weight->kind, line, r), x[k], y[r]);
+}
+
+static void each_group(const samp__product *product,
+                       void (*work)(const samp__product *, size_t group, size_t token, float *y))
+{
+    size_t rows = product->weight->rows;
+    for (size_t group = product->group_begin; group < product->group_end; group++) {
+        size_t row = group * SAMP__ROWS, n = rows - row < SAMP__ROWS ? rows - row : SAMP__ROWS;
+        for (size_t token = product->token_begin; token < product->token_end; token++) {
+            float y[SAMP__ROWS] = {0};
+            work(product, group, token, y);
+            samp__store_rows(product->out + token * rows + row, y, n, product->add);
+        }
+    }
+}
+
+static void integers(const samp__product *product) { each_group(product, integer_group); }
+static void floats(const samp__product *product) { each_group(product, float_group); }
+
+static const uint8_t widths[] = {1, 0};
+
+const samp__matmul_level samp__matmul_scalar = {.widths = widths,
+                                                .q_bytes8 = 2 * SAMP__BLOCK,
+                                                .q_bytes16 = 2 * SAMP__BLOCK,
+                                                .quantize = quantize,
+                                                .integers = integers,
+                                                .floats = floats};

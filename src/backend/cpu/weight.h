@@ -1,0 +1,91 @@
+/* A weight matrix in kernel layout: made once at load, read by every kernel of this folder.
+ *
+ * Rows are taken in groups of 16 (zero rows pad the last group), columns in blocks of 64 (zero
+ * columns pad the last block). A group is contiguous, so one thread streams through it.
+ *
+ * Integer kinds. A block of 16 rows x 64 columns is a record: the scales, float [n_scales][16
+ * rows], then lines of 64 bytes. In a line, dword lane r belongs to row r, and byte i of it to
+ * column 4j+i: 16 rows meet one broadcast dword of inputs, whatever the width of the vectors (one
+ * AVX-512 register is a line). Bytes are unsigned, u = t + zero, because the multipliers want one
+ * unsigned side.
+ *
+ *   BYTE     16 lines; line j: u of columns 4j+i
+ *   NIBBLE    8 lines; line j: low nibble = code of column 4j+i, high nibble = of column 32+4j+i;
+ *             codebook[code] = u
+ *   NIBBLE32  the same with two scales a block: columns 0…31 and 32…63
+ *   INT5      NIBBLE's lines (codebook: identity), then 2 lines of high bits: line p, bit 2*(j%4)+h
+ * of a byte is bit 4 of the weight that line j of half h holds at that byte, j/4 = p INT6 NIBBLE's
+ * lines, then 4 lines: line p, bits 4*(j%2)+2*h … +1 are bits 4, 5, j/2 = p
+ *
+ * Float kinds: column k of a group is a line of 16 values, FP32, BF16 or FP16. */
+#ifndef SAMP_CPU_WEIGHT_H
+#define SAMP_CPU_WEIGHT_H
+
+#include "backend/backend.h"
+#include "backend/cpu/huge.h"
+#include "base/thread.h"
+
+enum { SAMP__ROWS = 16, SAMP__BLOCK = 64, SAMP__LINE = 64 };
+
+/* id, lines a block (bytes a value for float kinds), scales a row and block (0: float), log2 of
+ * zero */
+#define SAMP__KIND_LIST(X)                                                                         \
+    X(BYTE, 16, 1, 7)                                                                              \
+    X(NIBBLE, 8, 1, 7)                                                                             \
+    X(NIBBLE32, 8, 2, 7)                                                                           \
+    X(INT5, 10, 1, 4)                                                                              \
+    X(INT6, 12, 1, 5)                                                                              \
+    X(FP32, 4, 0, 0)                                                                               \
+    X(BF16, 2, 0, 0)                                                                               \
+    X(FP16, 2, 0, 0)
+
+typedef enum samp__kind {
+#define X(id, lines, scales, zero) SAMP__##id,
+    SAMP__KIND_LIST(X)
+#undef X
+        SAMP__KIND_COUNT,
+    SAMP__INTEGER_KINDS = SAMP__FP32 /* the integer kinds come first */
+} samp__kind;
+
+typedef struct samp__kind_facts {
+    size_t lines; /* lines a block; bytes a value for float kinds */
+    size_t scales;
+    int zero; /* log2 */
+} samp__kind_facts;
+
+static const samp__kind_facts samp__kinds[] = {
+#define X(id, lines, scales, zero) {lines, scales, zero},
+    SAMP__KIND_LIST(X)
+#undef X
+};
+
+struct samp_weight {
+    samp__kind kind;
+    size_t rows, cols;
+    size_t n_groups, n_blocks; /* of 16 rows, of 64 columns */
+    size_t block_bytes;        /* integer kinds */
+    size_t group_bytes;
+    int activation_bits; /* 8 or 16; 32 for float kinds */
+    bool embed;
+    uint8_t codebook[16];
+    uint8_t *data; /* [n_groups][group_bytes] */
+    samp__huge memory;
+    /* The source, for rows whose exact value is not scale*t (NF4, FP8); format NULL when not kept.
+     */
+    const samp_format *format;
+    samp_layout layout;
+    void *parts[SAMP_PARTS_MAX];
+};
+
+static inline bool samp__is_float(const samp_weight *weight)
+{
+    return weight->kind >= SAMP__INTEGER_KINDS;
+}
+
+samp_status samp__weight_create(samp_pool *pool, const samp_weight_source *source, bool exact,
+                                samp_weight **out, samp_error *error);
+void samp__weight_release(samp_weight *weight); /* NULL allowed */
+/* The exact values of one row, to out [cols]; false when the weight was not created for it. */
+bool samp__weight_row(const samp_weight *weight, size_t row, float *out);
+
+#endif
