@@ -1,0 +1,290 @@
+/* Inside of the tokenizer, for src/model/tokenizer_*.c only.
+ *
+ * A tokenizer is built by one of the readers (tokenizer_json.c, tokenizer_gguf.c,
+ * tokenizer_llama2c.c) in three steps: tokens into the vocabulary, merges into a table keyed by a
+ * pair of ids, and a pipeline described as in Hugging Face's tokenizer.json. After
+ * samp__tokenizer_finish nothing changes any more, so that several threads may use it.
+ *
+ * Encoding goes through the rooms of this header in order:
+ *     added tokens -> normalizer -> added tokens again -> pre-tokenizer -> byte-pair encoding
+ * Everything lives in the tokenizer's arena, but for the compiled patterns (samp__split) and the
+ * JSON description kept for writing. */
+#ifndef SAMP_MODEL_TOKENIZER_INTERNAL_H
+#define SAMP_MODEL_TOKENIZER_INTERNAL_H
+
+#include "base/buffer.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "model/tokenizer.h"
+
+enum {
+    SAMP__VOCAB_MAX = 4 << 20,
+    SAMP__MERGES_MAX = 10 * 1000 * 1000,
+    SAMP__TOKEN_BYTES_MAX = 64 * 1024,
+    SAMP__ADDED_BYTES_MAX =
+        512, /* of an added token: bounds the look-ahead at each byte of a text */
+    SAMP__SCORED_BYTES_MAX = 512, /* of a SentencePiece token: every way to split it is looked up */
+    SAMP__ADDED_MAX = 65536,
+    SAMP__STEPS_MAX = 16,     /* of a normalizer or pre-tokenizer */
+    SAMP__TEXT_MAX = 1 << 30, /* bytes of one text to encode */
+    SAMP__JSON_MAX = 128 << 20,
+};
+#define SAMP__NONE UINT32_MAX /* no symbol, no merge, no node */
+
+/* ---- Text (tokenizer_text.c) ---- */
+
+/* Bytes of the UTF-8 character at p: 1 to 4; 0 when p[0..n) starts with an invalid sequence;
+ * -1 when it is the beginning of a valid one. n > 0. */
+int samp__utf8_length(const char *p, size_t n);
+/* Code point of a character whose length samp__utf8_length gave. */
+uint32_t samp__utf8_decode(const char *p, int length);
+/* Writes 1 to 4 bytes. */
+size_t samp__utf8_encode(uint32_t code, char out[4]);
+/* GPT-2's byte alphabet: a printable character for each byte (0x20 is U+0120, "Ġ"). */
+uint32_t samp__byte_to_code(uint8_t byte);
+int samp__code_to_byte(uint32_t code); /* -1: not of the alphabet */
+/* The byte of "<0x0A>", -1 when the text is not of that form. */
+int samp__byte_token(const char *text, size_t n);
+bool samp__is_white_space(uint32_t code);
+bool samp__is_word(uint32_t code); /* as \w in a regular expression with Unicode */
+uint64_t samp__hash_bytes(const char *bytes, size_t n);
+
+/* ---- Vocabulary (tokenizer_vocabulary.c) ---- */
+
+enum {
+    SAMP__TOKEN_PRESENT = 1,
+    SAMP__TOKEN_MODEL = 2,   /* may be made by byte-pair encoding; not set: an added token only */
+    SAMP__TOKEN_ADDED = 4,   /* found in the text before byte-pair encoding */
+    SAMP__TOKEN_SPECIAL = 8, /* found only with parse_special, and never made from other text */
+    SAMP__TOKEN_BYTE = 16,   /* "<0x0A>" of byte fallback */
+    SAMP__TOKEN_UNUSED = 32, /* has an id and a text, but no way leads to it */
+};
+
+typedef struct samp__token {
+    const char *text;  /* as the vocabulary spells it: byte alphabet, or "▁the" */
+    const char *bytes; /* what it stands for */
+    uint32_t n_text, n_bytes;
+    uint32_t flags;
+} samp__token;
+
+/* Open addressing from bytes to a token id; slots hold id + 1, 0 is free. */
+typedef struct samp__string_table {
+    uint32_t *slots, mask;
+} samp__string_table;
+
+/* ---- Merges (tokenizer_merges.c) ---- */
+
+/* left + right -> result; the pair of lowest rank in a word is merged first, the leftmost of
+ * equals. */
+typedef struct samp__merge {
+    uint32_t left, right, rank, result;
+} samp__merge;
+
+typedef struct samp__merge_table {
+    samp__merge *slots; /* free: left == SAMP__NONE */
+    uint32_t mask, count;
+} samp__merge_table;
+
+/* A growing list, before the table is made. */
+typedef struct samp__merge_list {
+    samp__merge *items;
+    size_t count, capacity;
+} samp__merge_list;
+
+/* ---- Normalizer (tokenizer_normalizer.c) ---- */
+
+typedef enum samp__transform_kind {
+    SAMP__UNICODE_FORM,  /* NFC and its sisters */
+    SAMP__PREPEND,       /* `to` in front of a text that is not empty */
+    SAMP__PREPEND_FRESH, /* the same, unless the text starts with `to` */
+    SAMP__PREPEND_FIRST, /* the same, only where the whole text starts */
+    SAMP__REPLACE,       /* every `from` by `to` */
+} samp__transform_kind;
+
+typedef struct samp__transform {
+    samp__transform_kind kind;
+    int form; /* utf8proc options of SAMP__UNICODE_FORM */
+    const char *from, *to;
+    size_t n_from, n_to;
+} samp__transform;
+
+typedef struct samp__transforms {
+    samp__transform items[SAMP__STEPS_MAX];
+    int count;
+} samp__transforms;
+
+/* ---- Added tokens (tokenizer_added.c) ---- */
+
+typedef struct samp__added {
+    int32_t id;
+    const char *content;
+    size_t n;
+    bool special, lstrip, rstrip, single_word, normalized;
+} samp__added;
+
+typedef struct samp__added_node {
+    uint32_t child, sibling; /* SAMP__NONE: none */
+    uint32_t added;          /* index of the added token that ends here, or SAMP__NONE */
+    uint8_t byte;
+} samp__added_node;
+
+/* Two tries: tokens looked for in the text as given, and in the normalized text. */
+typedef struct samp__added_trie {
+    samp__added_node *nodes;
+    uint32_t count;
+    uint32_t roots[256]; /* node of a first byte, or SAMP__NONE */
+} samp__added_trie;
+
+typedef struct samp__split samp__split;     /* compiled patterns (tokenizer_split.c) */
+typedef struct samp__matcher samp__matcher; /* what one call needs to run them */
+
+struct samp_tokenizer {
+    samp_arena arena;
+
+    samp__token *tokens;
+    uint32_t n_tokens;
+    samp__string_table by_text;  /* all tokens */
+    samp__string_table by_bytes; /* byte-level with ignore_merges: the model's tokens */
+
+    samp__merge_table merges;
+    bool byte_level;    /* a symbol is a byte of the text; else a character */
+    bool byte_fallback; /* characters without a token become "<0x..>" tokens */
+    bool fuse_unk, ignore_merges;
+    bool scored;                  /* merges come from scores (SentencePiece) */
+    int32_t symbol_of_byte[256];  /* byte-level: its token; else its "<0x..>" token; -1 none */
+    int32_t symbol_of_ascii[128]; /* character-level: a shortcut through by_text; -1 none */
+    int32_t unk;                  /* token of what has none; -1: dropped */
+
+    samp__added *added;
+    uint32_t n_added;
+    samp__added_trie raw, normalized;
+
+    samp__transforms normalizer;
+    samp__transforms
+        prefix; /* the pre-tokenizer's own changes of the text (Metaspace, add_prefix_space) */
+    samp__split *split;             /* NULL: a text is one word */
+    samp__transforms token_decoder; /* replacements in a token's text, before its bytes are known */
+    bool decode_byte_tokens;        /* "<0x0A>" stands for a byte */
+    bool strip_leading_space;       /* decoding drops one space at the start of the whole text */
+
+    int32_t bos, eos, pad, unk_name; /* named by the configuration; -1 none */
+    bool add_bos;
+    const char *chat_template;
+
+    /* The pipeline as tokenizer.json describes it; NULL is JSON's null. */
+    json_t *json_normalizer, *json_pre_tokenizer, *json_post_processor, *json_decoder;
+};
+
+/* Buffers of one call to encode. */
+typedef struct samp__symbol {
+    uint32_t id;         /* token, or SAMP__NONE once merged into its left neighbour */
+    uint32_t prev, next; /* neighbours in the word */
+    uint32_t merge;      /* slot of the merge with the right neighbour, or SAMP__NONE */
+} samp__symbol;
+
+typedef struct samp__scratch {
+    const samp_tokenizer *tokenizer;
+    samp_tokens *out;
+    samp_error *error;
+    bool parse_special;
+    samp_buffer normalized[2], prefixed[2]; /* the text between two transforms */
+    samp__matcher *matcher;
+    samp__symbol *symbols;
+    size_t symbols_capacity;
+    uint64_t *queue; /* rank << 32 | position, a heap */
+    size_t queue_count, queue_capacity;
+} samp__scratch;
+
+/* Makes room for n tokens of ids 0 … n-1. */
+samp_status samp__vocabulary_begin(samp_tokenizer *t, uint64_t n, const char *where,
+                                   samp_error *error);
+/* Sets a token; its id must be free. Copies the text. */
+samp_status samp__vocabulary_put(samp_tokenizer *t, uint32_t id, const char *text, size_t n,
+                                 uint32_t flags, const char *where, samp_error *error);
+/* After the last token: makes by_text. Of tokens with one text the first is found. */
+samp_status samp__vocabulary_index(samp_tokenizer *t, samp_error *error);
+/* After merges, added tokens and decoder are known: bytes of every token and the symbol tables. */
+samp_status samp__vocabulary_finish(samp_tokenizer *t, samp_error *error);
+/* Any token of this text, -1 none. */
+int32_t samp__vocabulary_find(const samp_tokenizer *t, const char *text, size_t n);
+/* A token that byte-pair encoding may make, -1 none. */
+int32_t samp__vocabulary_find_model(const samp_tokenizer *t, const char *text, size_t n);
+/* ignore_merges: the token that a whole word is, -1 none. */
+int32_t samp__vocabulary_find_word(const samp_tokenizer *t, const char *bytes, size_t n);
+
+/* Adds a merge of two tokens by their texts; the result is the token of both texts together. */
+samp_status samp__merges_add_texts(samp_tokenizer *t, samp__merge_list *list, const char *left,
+                                   size_t n_left, const char *right, size_t n_right,
+                                   const char *where, samp_error *error);
+/* Every split of every token with a score [n_tokens] into two tokens; a higher score comes first.
+ */
+samp_status samp__merges_add_scores(samp_tokenizer *t, samp__merge_list *list, const float *scores,
+                                    const char *where, samp_error *error);
+/* Makes the table and releases the list. Of two merges of the same pair the later one counts. */
+samp_status samp__merges_finish(samp_tokenizer *t, samp__merge_list *list, samp_error *error);
+/* Slot of the merge of two tokens, SAMP__NONE when they do not merge. */
+uint32_t samp__merges_find(const samp_tokenizer *t, uint32_t left, uint32_t right);
+
+samp_status samp__transform_add(samp_tokenizer *t, samp__transforms *list,
+                                samp__transform_kind kind, const char *from, const char *to,
+                                const char *where, samp_error *error);
+/* Reads a normalizer (object of tokenizer.json, or NULL). */
+samp_status samp__normalizer_read(samp_tokenizer *t, const json_t *json, const char *where,
+                                  samp_error *error);
+/* Applies a list; *text and *n change to what comes out, in one of the two buffers when anything
+ * changed. */
+samp_status samp__transforms_apply(const samp__transforms *list, bool first, samp_buffer buffers[2],
+                                   const char **text, size_t *n, samp_error *error);
+
+/* Makes t->added from the tokens with SAMP__TOKEN_ADDED, for readers whose format has no such list.
+ */
+samp_status samp__added_from_flags(samp_tokenizer *t, const char *where, samp_error *error);
+/* Makes the tries from t->added. */
+samp_status samp__added_finish(samp_tokenizer *t, const char *where, samp_error *error);
+/* A match of an added token in text[from..n): false when there is none. */
+typedef struct samp__added_match {
+    size_t start, end;
+    int32_t id;
+} samp__added_match;
+bool samp__added_find(const samp_tokenizer *t, const samp__added_trie *trie, bool parse_special,
+                      const char *text, size_t n, size_t from, samp__added_match *match);
+
+/* Reads a pre-tokenizer (object of tokenizer.json, or NULL). */
+samp_status samp__pre_tokenizer_read(samp_tokenizer *t, const json_t *json, const char *where,
+                                     samp_error *error);
+void samp__split_release(samp__split *split); /* NULL allowed */
+/* Cuts a text into words and encodes each. */
+samp_status samp__split_text(samp__scratch *s, const char *text, size_t n);
+void samp__matcher_release(samp__matcher *matcher); /* NULL allowed */
+
+/* The pattern of tokenizer.json (Oniguruma's syntax) in PCRE2's. */
+samp_status samp__pattern_translate(samp_buffer *out, const char *pattern, size_t n,
+                                    const char *where, samp_error *error);
+
+/* Appends the ids of one word. */
+samp_status samp__bpe_word(samp__scratch *s, const char *word, size_t n);
+void samp__scratch_release(samp__scratch *s);
+
+/* Reads a decoder and a post-processor (objects of tokenizer.json, or NULL). */
+samp_status samp__decoder_read(samp_tokenizer *t, const json_t *json, const char *where,
+                               samp_error *error);
+samp_status samp__post_processor_read(samp_tokenizer *t, const json_t *json, const char *where,
+                                      samp_error *error);
+/* Reads all four parts of a pipeline and keeps them for writing. */
+samp_status samp__pipeline_read(samp_tokenizer *t, const json_t *root, const char *where,
+                                samp_error *error);
+
+/* The pipeline of Llama's SentencePiece tokenizers, as tokenizer.json has it; NULL when out of
+ * memory. */
+json_t *samp__sentencepiece_pipeline(bool add_space_prefix);
+
+/* An empty tokenizer: no tokens, no special ids. */
+samp_status samp__tokenizer_new(samp_tokenizer **out, samp_error *error);
+/* The last step of every reader: merges table, token bytes, added tokens. Releases the list. */
+samp_status samp__tokenizer_finish(samp_tokenizer *t, samp__merge_list *merges, const char *where,
+                                   samp_error *error);
+/* Reads bos, eos, chat template … from tokenizer_config.json. */
+samp_status samp__tokenizer_configure(samp_tokenizer *t, const json_t *config, const char *where,
+                                      samp_error *error);
+
+#endif

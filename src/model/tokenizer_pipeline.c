@@ -1,0 +1,172 @@
+/* The four parts of tokenizer.json around its model: normalizer, pre-tokenizer, post-processor,
+ * decoder. The first two have files of their own; here are the others, which samp needs little of:
+ * where the bos token goes, and how a token's text becomes bytes. The description is kept for
+ * writing. */
+#include "model/tokenizer_internal.h"
+
+#include <string.h>
+
+static bool is_string(const json_t *object, const char *key, const char *value)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text && strcmp(text, value) == 0;
+}
+
+/* Strip after Fuse: at most one space at the start of the whole text. */
+static samp_status read_strip(samp_tokenizer *t, const json_t *json, const char *where,
+                              samp_error *error)
+{
+    int64_t start = 0, stop = 0;
+    SAMP_TRY(samp_json_integer(json, "start", true, 0, INT32_MAX, &start, where, error));
+    SAMP_TRY(samp_json_integer(json, "stop", true, 0, INT32_MAX, &stop, where, error));
+    if (start > 1 || stop || !is_string(json, "content", " "))
+        return samp_fail(error, SAMP_UNSUPPORTED,
+                         "%s: decoder \"Strip\" is supported only for one space at the start",
+                         where);
+    t->strip_leading_space = start == 1;
+    return SAMP_OK;
+}
+
+static samp_status read_decoder_step(samp_tokenizer *t, const json_t *json, int depth,
+                                     const char *where, samp_error *error)
+{
+    const char *type = NULL, *from = NULL, *to = NULL, *mark = NULL;
+    SAMP_TRY(samp_json_string(json, "type", true, &type, where, error));
+    if (strcmp(type, "Sequence") == 0 && depth < 4) {
+        size_t i;
+        const json_t *item, *items = json_object_get(json, "decoders");
+        json_array_foreach(items, i, item)
+            SAMP_TRY(read_decoder_step(t, item, depth + 1, where, error));
+        return SAMP_OK;
+    }
+    if (strcmp(type, "ByteLevel") == 0) {
+        if (t->byte_level) return SAMP_OK;
+        return samp_fail(error, SAMP_UNSUPPORTED,
+                         "%s: decoder \"ByteLevel\" without the pre-tokenizer of that name", where);
+    }
+    if (strcmp(type, "ByteFallback") == 0) {
+        t->decode_byte_tokens = true;
+        return SAMP_OK;
+    }
+    if (strcmp(type, "Fuse") == 0) return SAMP_OK;
+    if (strcmp(type, "Strip") == 0) return read_strip(t, json, where, error);
+    if (strcmp(type, "Replace") == 0) {
+        SAMP_TRY(samp_json_string(json_object_get(json, "pattern"), "String", true, &from, where,
+                                  error));
+        SAMP_TRY(samp_json_string(json, "content", true, &to, where, error));
+        return samp__transform_add(t, &t->token_decoder, SAMP__REPLACE, from, to, where, error);
+    }
+    if (strcmp(type, "Metaspace") == 0) {
+        SAMP_TRY(samp_json_string(json, "replacement", true, &mark, where, error));
+        bool prefix = true;
+        SAMP_TRY(samp_json_bool(json, "add_prefix_space", false, &prefix, where, error));
+        t->strip_leading_space = prefix && !is_string(json, "prepend_scheme", "never");
+        return samp__transform_add(t, &t->token_decoder, SAMP__REPLACE, mark, " ", where, error);
+    }
+    return samp_fail(
+        error, SAMP_UNSUPPORTED,
+        "%s: decoder \"%s\" is not supported (supported: Sequence up to 4 deep, ByteLevel, "
+        "ByteFallback, Fuse, Strip, Replace of a String, Metaspace)",
+        where, type);
+}
+
+samp_status samp__decoder_read(samp_tokenizer *t, const json_t *json, const char *where,
+                               samp_error *error)
+{
+    return json ? read_decoder_step(t, json, 0, where, error) : SAMP_OK;
+}
+
+/* TemplateProcessing's list for one sequence: a special token in front of it is bos. What follows
+ * the sequence (an eos) is for training and for encoders; a prompt to be continued does not get it.
+ */
+static samp_status read_template(samp_tokenizer *t, const json_t *json, const char *where,
+                                 samp_error *error)
+{
+    size_t i;
+    const json_t *item, *items = json_object_get(json, "single");
+    int n_before = 0;
+    json_array_foreach(items, i, item)
+    {
+        const char *text = NULL;
+        if (json_object_get(item, "Sequence")) break;
+        SAMP_TRY(samp_json_string(json_object_get(item, "SpecialToken"), "id", true, &text, where,
+                                  error));
+        int32_t id = samp__vocabulary_find(t, text, strlen(text));
+        if (id < 0 || n_before++)
+            return samp_fail(
+                error, SAMP_UNSUPPORTED,
+                "%s: the post-processor puts \"%.40s\" in front of a text, expected at most "
+                "one token of the vocabulary",
+                where, text);
+        t->bos = id;
+        t->add_bos = true;
+    }
+    return SAMP_OK;
+}
+
+static samp_status read_processor_step(samp_tokenizer *t, const json_t *json, int depth,
+                                       const char *where, samp_error *error)
+{
+    const char *type = NULL;
+    SAMP_TRY(samp_json_string(json, "type", true, &type, where, error));
+    if (strcmp(type, "Sequence") == 0 && depth < 4) {
+        size_t i;
+        const json_t *item, *items = json_object_get(json, "processors");
+        json_array_foreach(items, i, item)
+            SAMP_TRY(read_processor_step(t, item, depth + 1, where, error));
+        return SAMP_OK;
+    }
+    if (strcmp(type, "ByteLevel") == 0) return SAMP_OK; /* trims offsets, which samp has none of */
+    if (strcmp(type, "TemplateProcessing") == 0) return read_template(t, json, where, error);
+    return samp_fail(
+        error, SAMP_UNSUPPORTED,
+        "%s: post-processor \"%s\" is not supported (supported: Sequence up to 4 deep, "
+        "ByteLevel, TemplateProcessing)",
+        where, type);
+}
+
+samp_status samp__post_processor_read(samp_tokenizer *t, const json_t *json, const char *where,
+                                      samp_error *error)
+{
+    return json ? read_processor_step(t, json, 0, where, error) : SAMP_OK;
+}
+
+/* A member that is an object, with a reference of its own; NULL when missing or null. */
+static json_t *keep(const json_t *root, const char *key)
+{
+    json_t *part = json_object_get(root, key);
+    return part && !json_is_null(part) ? json_incref(part) : NULL;
+}
+
+samp_status samp__pipeline_read(samp_tokenizer *t, const json_t *root, const char *where,
+                                samp_error *error)
+{
+    t->json_normalizer = keep(root, "normalizer");
+    t->json_pre_tokenizer = keep(root, "pre_tokenizer");
+    t->json_post_processor = keep(root, "post_processor");
+    t->json_decoder = keep(root, "decoder");
+    SAMP_TRY(samp__normalizer_read(t, t->json_normalizer, where, error));
+    SAMP_TRY(samp__pre_tokenizer_read(t, t->json_pre_tokenizer, where, error));
+    SAMP_TRY(samp__decoder_read(t, t->json_decoder, where, error));
+    return samp__post_processor_read(t, t->json_post_processor, where, error);
+}
+
+json_t *samp__sentencepiece_pipeline(bool add_space_prefix)
+{
+    json_t *normalizers = json_array(), *decoders = json_array();
+    if (add_space_prefix)
+        json_array_append_new(normalizers,
+                              json_pack("{s:s, s:s}", "type", "Prepend", "prepend", "▁"));
+    json_array_append_new(normalizers, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace",
+                                                 "pattern", "String", " ", "content", "▁"));
+    json_array_append_new(decoders, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern",
+                                              "String", "▁", "content", " "));
+    json_array_append_new(decoders, json_pack("{s:s}", "type", "ByteFallback"));
+    json_array_append_new(decoders, json_pack("{s:s}", "type", "Fuse"));
+    if (add_space_prefix)
+        json_array_append_new(decoders, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip",
+                                                  "content", " ", "start", 1, "stop", 0));
+    return json_pack("{s:{s:s, s:o}, s:{s:s, s:o}}", "normalizer", "type", "Sequence",
+                     "normalizers", normalizers, "decoder", "type", "Sequence", "decoders",
+                     decoders);
+}
