@@ -29,29 +29,93 @@ static int8_t scale_code(const samp__group_spec *spec, float scale, float row_sc
     return (int8_t)(scale < 0 ? -code : code);
 }
 
-/* scales [groups] -> codes and the row's scale. */
-static void store_scales(const samp__group_spec *spec, const float *scales, uint64_t groups,
-                         int8_t *codes, float *row_scale)
+/* The row's scale: its largest group scale gets code 127; 0 when that would be below FLT_MIN. */
+static float row_scale_of(const float *scales, uint64_t groups)
 {
     float m = 0;
     for (uint64_t g = 0; g < groups; g++) m = fmaxf(m, fabsf(scales[g]));
-    float unit = m / 127.0f;
-    *row_scale = unit >= FLT_MIN ? unit : 0;
-    for (uint64_t g = 0; g < groups; g++)
-        codes[g] = scales[g] == 0 || *row_scale == 0 ? 0 : scale_code(spec, scales[g], unit);
+    return m / 127.0f >= FLT_MIN ? m / 127.0f : 0;
+}
+
+static uint64_t group_length(const samp__group_spec *spec, uint64_t cols, uint64_t g)
+{
+    uint64_t group = (uint64_t)spec->group, left = cols - g * group;
+    return left < group ? left : group;
+}
+
+/* The row's groups, one after the other, as the search sees them. */
+static void load_group(const samp__group_spec *spec, const float *w, uint64_t cols,
+                       const float *moment, uint64_t g, samp__group *out)
+{
+    uint64_t first = g * (uint64_t)spec->group;
+    samp__group_load(out, w + first, group_length(spec, cols, g), moment, first, cols);
+}
+
+static float weighted_error(const samp__group_spec *spec, const samp__kernels *kernels,
+                            const samp__group *group, float scale)
+{
+    if (scale != 0) return kernels->fit(&spec->levels, group->w, group->h, group->n, scale).error;
+    float error = 0;
+    for (size_t i = 0; i < group->n; i++) error += group->h[i] * group->w[i] * group->w[i];
+    return error;
+}
+
+/* The better of a scale's code and of the code of the least-squares scale for the weights rounded
+ * on it. Returns the error. */
+static float refine_code(const samp__group_spec *spec, const samp__kernels *kernels,
+                         const samp__group *group, float row_scale, int8_t *code)
+{
+    float scale = row_scale * (float)*code;
+    samp__fit fit = kernels->fit(&spec->levels, group->w, group->h, group->n, scale);
+    float steps = nearbyintf(fit.wt / fit.tt / row_scale);
+    if (!(fabsf(steps) >= 1 && fabsf(steps) <= 127) || steps == (float)*code) return fit.error;
+    float error = weighted_error(spec, kernels, group, row_scale * steps);
+    if (!(error < fit.error)) return fit.error;
+    *code = (int8_t)steps;
+    return error;
+}
+
+/* Replaces the row's absmax scales by searched ones if their weighted error is smaller. work holds
+ * the absmax scales. */
+static void search_row(const samp__group_spec *spec, const samp__kernels *kernels, const float *w,
+                       uint64_t cols, const float *moment, float *work, int8_t *codes,
+                       float *row_scale)
+{
+    uint64_t groups = samp__group_count(cols, spec->group);
+    double before = 0, after = 0;
+    samp__group group;
+    for (uint64_t g = 0; g < groups; g++) {
+        load_group(spec, w, cols, moment, g, &group);
+        before += (double)weighted_error(spec, kernels, &group, *row_scale * (float)codes[g]);
+        if (codes[g] != 0)
+            work[g] = samp__search_scale(kernels, &spec->levels, &group, work[g], true);
+    }
+    float unit = row_scale_of(work, groups);
+    for (uint64_t g = 0; g < groups && unit > 0; g++) {
+        load_group(spec, w, cols, moment, g, &group);
+        int8_t code = codes[g] == 0 ? 0 : scale_code(spec, work[g], unit);
+        after += (double)(code ? refine_code(spec, kernels, &group, unit, &code)
+                               : weighted_error(spec, kernels, &group, 0));
+        work[g] = code;
+    }
+    if (!(unit > 0 && after < before)) return;
+    *row_scale = unit;
+    for (uint64_t g = 0; g < groups; g++) codes[g] = (int8_t)work[g];
 }
 
 void samp__row_scales(const samp__group_spec *spec, const samp__kernels *kernels, const float *w,
                       uint64_t cols, const samp_encode_options *options, float *work, int8_t *codes,
                       float *row_scale)
 {
-    (void)options;
-    uint64_t groups = samp__group_count(cols, spec->group), group = (uint64_t)spec->group;
-    for (uint64_t g = 0; g < groups; g++) {
-        uint64_t n = cols - g * group < group ? cols - g * group : group;
-        work[g] = extreme(kernels, w + g * group, n) / spec->end;
-    }
-    store_scales(spec, work, groups, codes, row_scale);
+    uint64_t groups = samp__group_count(cols, spec->group);
+    for (uint64_t g = 0; g < groups; g++)
+        work[g] = extreme(kernels, w + g * (uint64_t)spec->group, group_length(spec, cols, g)) /
+                  spec->end;
+    *row_scale = row_scale_of(work, groups);
+    for (uint64_t g = 0; g < groups; g++)
+        codes[g] = work[g] == 0 || *row_scale == 0 ? 0 : scale_code(spec, work[g], *row_scale);
+    if (options->search && *row_scale > 0)
+        search_row(spec, kernels, w, cols, options->input_moment, work, codes, row_scale);
 }
 
 samp_status samp__scales_check(const samp_layout *layout, const void *const parts[],

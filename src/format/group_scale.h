@@ -4,6 +4,9 @@
  *     scale = row_scale * code,   code in -127 … 127,   row_scale = max|scale of the row| / 127
  *     value = scale * t                                 (t: the integer, or the codebook's value)
  *
+ * With options->search a group's scale is the best of samp__search_scale, refined on the stored
+ * grid, and a row keeps whichever of search and absmax has the smaller weighted error.
+ *
  * Parts: NAME.scale_code I8 [rows][ceil(cols/group)], NAME.row_scale F32 [rows]. A scale may be
  * negative: the extreme weight of a group is put on the end of the range that reaches farthest
  * (nf4a +104, int5 -16), whichever its sign. Weights are rounded on the stored scale, so the grid
@@ -14,14 +17,13 @@
 
 #include "format/entry.h"
 #include "format/kernels.h"
+#include "format/search.h"
 
 typedef struct samp__group_spec {
-    int group;             /* weights a scale */
-    const float *value;    /* [16] ascending codebook, NULL for plain integers */
-    const float *midpoint; /* [15] */
-    int low, high;         /* range of t */
-    float end;             /* the t of the extreme weight under absmax rounding */
-    bool up;               /* scale codes are rounded away from zero: nothing clips */
+    int group; /* weights a scale, at most SAMP__GROUP_MAX */
+    samp__levels levels;
+    float end; /* the t of the extreme weight under absmax rounding */
+    bool up;   /* scale codes are rounded away from zero: nothing clips */
 } samp__group_spec;
 
 static inline uint64_t samp__group_count(uint64_t cols, int group)

@@ -11,9 +11,11 @@
 enum { GROUP = 64 };
 
 static const samp__group_spec spec8 = {
-    .group = 64, .low = -127, .high = 127, .end = 127, .up = true};
-static const samp__group_spec spec6 = {.group = 64, .low = -32, .high = 31, .end = -32};
-static const samp__group_spec spec5 = {.group = 64, .low = -16, .high = 15, .end = -16};
+    .group = GROUP, .levels = {.low = -127, .high = 127}, .end = 127, .up = true};
+static const samp__group_spec spec6 = {
+    .group = GROUP, .levels = {.low = -32, .high = 31}, .end = -32};
+static const samp__group_spec spec5 = {
+    .group = GROUP, .levels = {.low = -16, .high = 15}, .end = -16};
 
 /* Writes group g of a row from t, or reads it; t is padded to 64 with zeros. */
 typedef void put_group(uint8_t *row, uint64_t g, uint64_t n, uint64_t groups,
@@ -117,8 +119,8 @@ static void encode(const samp__group_spec *spec, put_group *put, const samp_layo
             float scale = row_scale * (float)codes[g];
             int8_t t[GROUP] = {0};
             if (scale != 0)
-                kernels->round_integers(row + g * GROUP, n, 1.0f / scale, (float)spec->low,
-                                        (float)spec->high, t);
+                kernels->round_integers(row + g * GROUP, n, 1.0f / scale, spec->levels.low,
+                                        spec->levels.high, t);
             put(out, g, n, groups, t);
         }
     }
@@ -127,6 +129,7 @@ static void encode(const samp__group_spec *spec, put_group *put, const samp_layo
 static void decode(get_group *get, const samp_layout *layout, const void *const parts[],
                    uint64_t row0, uint64_t n_rows, float *out)
 {
+    const samp__kernels *kernels = samp__kernels_get();
     uint64_t cols = layout->cols, groups = layout->parts[1].shape[1];
     for (uint64_t r = 0; r < n_rows; r++) {
         const uint8_t *row = (const uint8_t *)parts[0] + r * layout->parts[0].shape[1];
@@ -135,8 +138,7 @@ static void decode(get_group *get, const samp_layout *layout, const void *const 
             float scale = samp__stored_scale(layout, parts, row0 + r, g);
             int8_t t[GROUP];
             get(row, g, n, groups, t);
-            float *to = out + r * cols + g * GROUP;
-            for (uint64_t i = 0; i < n; i++) to[i] = scale * (float)t[i];
+            kernels->scale_integers(t, n, scale, out + r * cols + g * GROUP);
         }
     }
 }

@@ -10,6 +10,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The values t that a code can stand for: a 16-entry codebook, or the integers low … high. */
+typedef struct samp__levels {
+    const float *value;    /* [16] ascending, NULL for integers */
+    const float *midpoint; /* [15] */
+    float low, high;
+} samp__levels;
+
+/* How well t, the levels nearest to w/scale, fits w; h weighs each square. */
+typedef struct samp__fit {
+    float wt;    /* sum of h*w*t */
+    float tt;    /* sum of h*t*t */
+    float error; /* sum of h*(w - scale*t)^2 */
+} samp__fit;
+
 typedef struct samp__kernels {
     float (*absmax)(const float *w, size_t n);
 
@@ -24,6 +38,13 @@ typedef struct samp__kernels {
 
     /* t = clamp(rint(w*inv), low, high), ties to even. */
     void (*round_integers)(const float *w, size_t n, float inv, float low, float high, int8_t *t);
+
+    /* out = scale * (float)t */
+    void (*scale_integers)(const int8_t *t, size_t n, float scale, float *out);
+
+    /* n is a multiple of 16 (pad with h = 0). Sums run in 16 lanes that are added in halves. */
+    samp__fit (*fit)(const samp__levels *levels, const float *w, const float *h, size_t n,
+                     float scale);
 
     void (*bf16_to_float)(const void *in, size_t n, float *out);
     void (*float_to_bf16)(const float *in, size_t n, void *out);

@@ -44,6 +44,40 @@ static void round_integers(const float *w, size_t n, float inv, float low, float
     }
 }
 
+static void scale_integers(const int8_t *t, size_t n, float scale, float *out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = scale * (float)t[i];
+}
+
+enum { LANES = 16 };
+
+static float lane_sum(float lane[LANES])
+{
+    for (int half = LANES / 2; half; half /= 2)
+        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
+    return lane[0];
+}
+
+static float nearest_level(const samp__levels *levels, float x)
+{
+    if (levels->value) return levels->value[nearest_code(x, levels->midpoint)];
+    float t = nearbyintf(x);
+    return t < levels->low ? levels->low : t > levels->high ? levels->high : t;
+}
+
+static samp__fit fit(const samp__levels *levels, const float *w, const float *h, size_t n,
+                     float scale)
+{
+    float wt[LANES] = {0}, tt[LANES] = {0}, error[LANES] = {0}, inv = 1.0f / scale;
+    for (size_t i = 0; i < n; i++) {
+        float t = nearest_level(levels, w[i] * inv), ht = h[i] * t, rest = w[i] - scale * t;
+        wt[i % LANES] += ht * w[i];
+        tt[i % LANES] += ht * t;
+        error[i % LANES] += h[i] * rest * rest;
+    }
+    return (samp__fit){lane_sum(wt), lane_sum(tt), lane_sum(error)};
+}
+
 static uint16_t load_u16(const void *in, size_t i)
 {
     uint16_t x;
@@ -90,6 +124,8 @@ const samp__kernels samp__kernels_scalar = {.absmax = absmax,
                                             .codebook_pack = codebook_pack,
                                             .codebook_unpack = codebook_unpack,
                                             .round_integers = round_integers,
+                                            .scale_integers = scale_integers,
+                                            .fit = fit,
                                             .bf16_to_float = bf16_to_float,
                                             .float_to_bf16 = float_to_bf16,
                                             .fp16_to_float = fp16_to_float,

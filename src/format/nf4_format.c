@@ -20,6 +20,7 @@
 #include "format/kernels.h"
 #include "format/nf4.h"
 #include "format/nf4_block.h"
+#include "format/search.h"
 
 #include <float.h>
 #include <math.h>
@@ -72,16 +73,40 @@ static samp_status nested_layout(uint64_t rows, uint64_t cols, samp_layout *out,
     return SAMP_OK;
 }
 
-/* Encodes a panel; its blocks' scales go to scales (floats at any byte). */
-static void encode_panel(const samp_layout *layout, const float *w, uint64_t row0, uint64_t n_rows,
-                         const samp_encode_options *options, uint8_t *codes, void *scales)
+/* The searched scale of a block, 0 for a block without weights that matter. The normal-float table
+ * reaches 1 with either sign, so absmax is where absmax rounding puts the scale. */
+static float search_block(const samp__kernels *kernels, const samp__levels *levels,
+                          const samp__group *group, bool either)
 {
-    (void)options;
+    float m = kernels->absmax(group->w, group->n);
+    if (m < FLT_MIN) return 0;
+    float scale = samp__search_scale(kernels, levels, group, m, either);
+    return fabsf(scale) < FLT_MIN ? 0 : scale;
+}
+
+/* Encodes a panel; its blocks' scales go to scales (floats at any byte). `either`: they may be
+ * negative. */
+static void encode_panel(const samp_layout *layout, const float *w, uint64_t row0, uint64_t n_rows,
+                         const samp_encode_options *options, uint8_t *codes, void *scales,
+                         bool either)
+{
     const samp__kernels *kernels = samp__kernels_get();
+    float midpoint[15];
+    samp__levels levels = {.value = samp_nf4_code, .midpoint = samp__nf4_midpoints(midpoint)};
     uint64_t n = n_rows * layout->cols, block0 = row0 * layout->cols / SAMP_NF4_BLOCK;
     for (uint64_t at = 0; at < n; at += SAMP_NF4_BLOCK) {
         uint64_t length = n - at < SAMP_NF4_BLOCK ? n - at : SAMP_NF4_BLOCK;
-        float scale = samp__nf4_block(kernels, w + at, length, codes + at / 2);
+        float scale = samp__nf4_block(kernels, midpoint, w + at, length, codes + at / 2);
+        if (options->search) {
+            samp__group group;
+            samp__group_load(&group, w + at, length, options->input_moment, at % layout->cols,
+                             layout->cols);
+            float searched = search_block(kernels, &levels, &group, either);
+            if (searched != 0) {
+                scale = searched;
+                samp__nf4_pack(kernels, midpoint, w + at, length, 1.0f / scale, codes + at / 2);
+            }
+        }
         samp__store_f32(scales, block0 + at / SAMP_NF4_BLOCK, scale);
     }
 }
@@ -89,14 +114,14 @@ static void encode_panel(const samp_layout *layout, const float *w, uint64_t row
 static void nested_encode(const samp_layout *layout, const float *w, uint64_t row0, uint64_t n_rows,
                           const samp_encode_options *options, void *const parts[], float *work)
 {
-    encode_panel(layout, w, row0, n_rows, options, parts[0], work);
+    encode_panel(layout, w, row0, n_rows, options, parts[0], work, true);
 }
 
 static void plain_encode(const samp_layout *layout, const float *w, uint64_t row0, uint64_t n_rows,
                          const samp_encode_options *options, void *const parts[], float *work)
 {
     (void)work;
-    encode_panel(layout, w, row0, n_rows, options, parts[0], parts[ABSMAX]);
+    encode_panel(layout, w, row0, n_rows, options, parts[0], parts[ABSMAX], false);
 }
 
 static samp_status plain_finish(const samp_layout *layout, void *const parts[], float *work,

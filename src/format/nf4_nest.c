@@ -110,7 +110,8 @@ void samp__dynamic8_encode(const float *x, uint64_t n, float offset, uint8_t *co
         float inv = 1.0f / m;
         for (uint64_t i = first; i < first + length; i++) {
             float v = (x[i] - offset) * inv;
-            codes[i] = m == 0 ? 0 : nested_code(v < -1 ? -1 : v > 1 ? 1 : v);
+            /* A block of scales below 2^-128 makes inv infinite and 0*inv NaN: that takes -1. */
+            codes[i] = m == 0 ? 0 : nested_code(!(v > -1) ? -1 : v > 1 ? 1 : v);
         }
     }
 }

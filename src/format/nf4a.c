@@ -18,9 +18,9 @@ static const float midpoint[15] = {-84,   -64, -50, -38, -27, -17, -7, 2.5f,
                                    11.5f, 21,  31,  42,  54,  70,  92};
 
 static const samp__group_spec spec64 = {
-    .group = 64, .value = value, .midpoint = midpoint, .low = -96, .high = 104, .end = 104};
+    .group = 64, .levels = {.value = value, .midpoint = midpoint}, .end = 104};
 static const samp__group_spec spec32 = {
-    .group = 32, .value = value, .midpoint = midpoint, .low = -96, .high = 104, .end = 104};
+    .group = 32, .levels = {.value = value, .midpoint = midpoint}, .end = 104};
 
 static samp_status layout_groups(uint64_t rows, uint64_t cols, int group, samp_layout *out,
                                  samp_error *error)

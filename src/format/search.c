@@ -1,0 +1,37 @@
+/* Scale search over factors of absmax, then least squares (search.h).
+ *
+ * For given codes t the best scale is s = sum(h w t) / sum(h t t), and it lowers the error to
+ * sum(h w w) - sum(h w t)^2 / sum(h t t): so the candidate with the largest sum(hwt)^2 / sum(htt)
+ * wins, whatever scale its codes were found with. Weights are divided by the absmax scale first, so
+ * that no square over- or underflows. */
+#include "format/search.h"
+
+#include <math.h>
+#include <string.h>
+
+void samp__group_load(samp__group *group, const float *w, size_t n, const float *moment,
+                      uint64_t first, uint64_t cols)
+{
+    memset(group, 0, sizeof *group);
+    memcpy(group->w, w, n * sizeof *w);
+    group->n = (n + 15) / 16 * 16;
+    for (size_t i = 0; i < n; i++) group->h[i] = moment ? moment[(first + i) % cols] : 1.0f;
+}
+
+float samp__search_scale(const samp__kernels *kernels, const samp__levels *levels,
+                         const samp__group *group, float absmax_scale, bool either)
+{
+    enum { FACTORS = 17 };
+    float scaled[SAMP__GROUP_MAX], inv = 1.0f / absmax_scale, best = 1.0f, best_gain = 0;
+    for (size_t i = 0; i < group->n; i++) scaled[i] = group->w[i] * inv;
+    for (int k = 0; k < FACTORS * (either ? 2 : 1); k++) {
+        float factor = 0.62f + 0.03f * (float)(k % FACTORS);
+        samp__fit fit =
+            kernels->fit(levels, scaled, group->h, group->n, k < FACTORS ? factor : -factor);
+        float gain = fit.wt * fit.wt / fit.tt;
+        if (!(gain > best_gain)) continue; /* also when tt is 0 */
+        best_gain = gain;
+        best = fit.wt / fit.tt;
+    }
+    return best * absmax_scale;
+}
