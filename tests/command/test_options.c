@@ -1,0 +1,221 @@
+/* The command line: values, errors, and that every command's tables are sound. */
+#include "base/memory.h"
+#include "command/command.h"
+#include "command/terminal.h"
+#include "support/cmocka_all.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct demo {
+    bool flag, other;
+    const char *text, *choice;
+    int64_t count, size;
+    double number;
+    samp_text_list list;
+} demo;
+
+static const samp_option table[] = {
+    SAMP_OPTION(demo, FLAG, flag, "flag", 'f', NULL, .help = "a flag"),
+    SAMP_OPTION(demo, FLAG, other, "other", 'o', NULL, .help = "another", .initial = ""),
+    SAMP_OPTION(demo, TEXT, text, "text", 't', "TEXT", .help = "a text"),
+    SAMP_OPTION(demo, CHOICE, choice, "choice", 0, "WHAT", .choices = "one|two", .initial = "one",
+                .help = "a choice"),
+    SAMP_OPTION(demo, INTEGER, count, "count", 'n', "N", .min = 1, .max = 10, .initial = "3",
+                .help = "a number"),
+    SAMP_OPTION(demo, BYTES, size, "size", 0, "BYTES", .max = 1e15, .help = "a size"),
+    SAMP_OPTION(demo, NUMBER, number, "number", 0, "X", .min = -1, .max = 1, .help = "a number"),
+    SAMP_OPTION(demo, LIST, list, "list", 0, "TEXT", .help = "texts"),
+};
+
+static const samp_command command = {.name = "demo",
+                                     .summary = "test",
+                                     .arguments = "A [B]",
+                                     .min_arguments = 1,
+                                     .max_arguments = 2,
+                                     .description = "",
+                                     .examples = "",
+                                     SAMP_OPTIONS(table),
+                                     .options_size = sizeof(demo)};
+
+static samp_error error;
+static demo got;
+static const char *arguments[16];
+static size_t n_arguments;
+static bool help;
+
+static samp_status parse(int argc, ...)
+{
+    char *argv[16];
+    va_list list;
+    va_start(list, argc);
+    for (int i = 0; i < argc; i++) argv[i] = va_arg(list, char *);
+    va_end(list);
+    got = (demo){0};
+    return samp_options_parse(&command, argc, argv, &got, arguments, &n_arguments, &help, &error);
+}
+
+static void values_in_every_spelling(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(9, "-f", "--text=x y", "--choice", "two", "-n7", "--size", "1.5GB",
+                           "--no-other", "a"),
+                     SAMP_OK);
+    assert_true(got.flag);
+    assert_false(got.other);
+    assert_string_equal(got.text, "x y");
+    assert_string_equal(got.choice, "two");
+    assert_int_equal(got.count, 7);
+    assert_int_equal(got.size, 1500000000);
+    assert_int_equal(n_arguments, 1);
+    assert_int_equal(parse(6, "--number", "-0.5", "--list=a", "--list=b", "--", "-f"), SAMP_OK);
+    assert_true(got.number == -0.5 && got.list.count == 2 && !got.flag && got.count == 3 &&
+                got.other);
+    assert_string_equal(arguments[0], "-f");
+    assert_int_equal(parse(2, "-", "b"), SAMP_OK); /* a lone dash is an argument */
+    assert_int_equal(parse(1, "--help"), SAMP_OK);
+    assert_true(help);
+}
+
+static void errors_name_the_option(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(2, "--txt", "x"), SAMP_INVALID);
+    assert_non_null(strstr(error.message, "did you mean --text?"));
+    assert_int_equal(parse(2, "--count", "11"), SAMP_INVALID);
+    assert_non_null(strstr(error.message, "expected 1 to 10"));
+    const char *const bad[][2] = {{"--count", "3x"},
+                                  {"--count", ""},
+                                  {"--size", "-1"},
+                                  {"--size", "1QB"},
+                                  {"--size", "nan"},
+                                  {"--number", "inf"},
+                                  {"--choice", "on"},
+                                  {"--choice", ""},
+                                  {"--choice", "three"},
+                                  {"--flag=1", "a"},
+                                  {"--count", "99999999999999999999"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (parse(3, bad[i][0], bad[i][1], "a") != SAMP_INVALID)
+            fail_msg("%s %s was accepted", bad[i][0], bad[i][1]);
+        assert_non_null(
+            strstr(error.message, strncmp(bad[i][0], "--flag", 6) == 0 ? "--flag" : bad[i][0]));
+    }
+    assert_int_equal(parse(2, "a", "--text"), SAMP_INVALID);
+    assert_non_null(strstr(error.message, "needs a value"));
+    assert_int_equal(parse(0), SAMP_INVALID);
+    assert_int_equal(parse(3, "a", "b", "c"), SAMP_INVALID);
+    assert_int_equal(parse(2, "-fx", "a"), SAMP_INVALID);
+}
+
+static void sizes(void **state)
+{
+    (void)state;
+    int64_t n;
+    assert_true(samp_parse_bytes("38GB", &n) && n == 38000000000);
+    assert_true(samp_parse_bytes("1GiB", &n) && n == 1 << 30);
+    assert_true(samp_parse_bytes("80 MB", &n) && n == 80000000);
+    assert_false(samp_parse_bytes("", &n) || samp_parse_bytes("GB", &n) ||
+                 samp_parse_bytes("1e30", &n));
+}
+
+/* Names are unique, initial values parse, every option and command explains itself, examples start
+ * with "$ samp NAME". */
+static void every_command_is_sound(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < samp_command_count(); c++) {
+        const samp_command *one = samp_command_at(c);
+        assert_ptr_equal(samp_command_find(one->name), one);
+        assert_non_null(one->run);
+        assert_non_null(strstr(one->examples, "$ samp "));
+        assert_true(strlen(one->summary) <= 66);
+        assert_true(one->n_options <= 64);
+        void *options = samp_alloc(1, one->options_size ? one->options_size : 1);
+        for (size_t i = 0; i < one->n_options; i++) {
+            const samp_option *option = &one->options[i];
+            assert_non_null(option->help);
+            assert_true(option->kind == SAMP_OPTION_FLAG || option->value != NULL);
+            assert_true(option->offset < one->options_size);
+            for (size_t j = 0; j < i; j++) {
+                assert_string_not_equal(option->name, one->options[j].name);
+                assert_true(!option->letter || option->letter != one->options[j].letter);
+            }
+        }
+        char *none[] = {"--help"};
+        if (samp_options_parse(one, 1, none, options, arguments, &n_arguments, &help, &error) !=
+            SAMP_OK)
+            fail_msg("samp %s: %s", one->name, error.message);
+        samp_free(options);
+    }
+}
+
+static char *text_of(void (*write)(FILE *, const samp_command *), const samp_command *one)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *stream = open_memstream(&text, &n);
+    write(stream, one);
+    fclose(stream);
+    return text;
+}
+
+static void help_and_man_show_every_option(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < samp_command_count(); c++) {
+        const samp_command *one = samp_command_at(c);
+        char *page = text_of(samp_help_command, one), *man = text_of(samp_help_man, one);
+        for (size_t i = 0; i < one->n_options; i++) {
+            char name[64];
+            snprintf(name, sizeof name, "--%s", one->options[i].name);
+            assert_non_null(strstr(page, name));
+            assert_non_null(strstr(man, ".TP"));
+        }
+        free(page);
+        free(man);
+    }
+}
+
+static void table_lines_up(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {"name", "µ"};
+    samp_table t;
+    samp_table_begin(&t, "lr", 2, headers);
+    const char *row[] = {"a–b", "12"};
+    samp_table_row(&t, 2, row);
+    char *text = NULL;
+    size_t n;
+    FILE *stream = open_memstream(&text, &n);
+    samp_table_print(&t, stream);
+    fclose(stream);
+    assert_string_equal(text, "name   µ\n────────\na–b   12\n");
+    free(text);
+    samp_table_release(&t);
+}
+
+static void readable_numbers(void **state)
+{
+    (void)state;
+    char out[32];
+    assert_string_equal(samp_show_bytes(out, 999), "999 B");
+    assert_string_equal(samp_show_bytes(out, 124234567), "124 MB");
+    assert_string_equal(samp_show_bytes(out, 1.5e9), "1.50 GB");
+    assert_string_equal(samp_show_count(out, 1234567), "1,234,567");
+    assert_string_equal(samp_show_seconds(out, 0.0123), "12 ms");
+    assert_string_equal(samp_show_seconds(out, 125), "2 min 5 s");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(values_in_every_spelling),
+                                       cmocka_unit_test(errors_name_the_option),
+                                       cmocka_unit_test(sizes),
+                                       cmocka_unit_test(every_command_is_sound),
+                                       cmocka_unit_test(help_and_man_show_every_option),
+                                       cmocka_unit_test(table_lines_up),
+                                       cmocka_unit_test(readable_numbers)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
