@@ -1,0 +1,69 @@
+/* Groups of a model's weights. */
+#include "plan/group.h"
+
+#include "base/memory.h"
+
+#include <stdio.h>
+
+static const struct {
+    const char *name;
+    samp_role roles[SAMP_GROUP_WEIGHTS_MAX];
+} kinds[] = {
+#define X(id, name, a, b, c) {name, {a, b, c}},
+    SAMP_GROUP_LIST(X)
+#undef X
+};
+
+const char *samp_group_kind_name(samp_group_kind kind) { return kinds[kind].name; }
+
+static void fill(samp_group *group, const samp_model *model, samp_group_kind kind, uint32_t layer)
+{
+    *group = (samp_group){.kind = kind, .layer = layer};
+    if (kind < SAMP_GROUP_EMBED)
+        snprintf(group->name, sizeof group->name, "layers.%u.%s", layer, kinds[kind].name);
+    else
+        snprintf(group->name, sizeof group->name, "%s", kinds[kind].name);
+    for (int i = 0; i < SAMP_GROUP_WEIGHTS_MAX && kinds[kind].roles[i] != SAMP_ROLE_COUNT; i++)
+        group->weights[group->n_weights++] = samp_model_weight(model, kinds[kind].roles[i], layer);
+}
+
+samp_status samp_groups_of(const samp_model *model, samp_group **out, size_t *n, samp_error *error)
+{
+    const samp_config *config = samp_model_config(model);
+    samp_group *groups =
+        samp_alloc((size_t)config->n_layers * SAMP_GROUP_EMBED + 2, sizeof *groups);
+    *out = groups;
+    *n = 0;
+    if (!groups)
+        return samp_fail(error, SAMP_NOMEM, "out of memory for the groups of %u layers",
+                         config->n_layers);
+    for (uint32_t layer = 0; layer < config->n_layers; layer++)
+        for (int kind = SAMP_GROUP_QKV; kind < SAMP_GROUP_EMBED; kind++)
+            fill(&groups[(*n)++], model, (samp_group_kind)kind, layer);
+    if (!config->tied_embeddings) fill(&groups[(*n)++], model, SAMP_GROUP_EMBED, 0);
+    fill(&groups[(*n)++], model, SAMP_GROUP_HEAD, 0);
+    return SAMP_OK;
+}
+
+uint64_t samp_group_cols(const samp_group *group) { return group->weights[0]->layout.cols; }
+
+uint64_t samp_group_rows(const samp_group *group)
+{
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < group->n_weights; i++) rows += group->weights[i]->layout.rows;
+    return rows;
+}
+
+samp_status samp_group_bytes(const samp_group *group, const samp_format *format, uint64_t *out,
+                             samp_error *error)
+{
+    *out = 0;
+    for (uint32_t i = 0; i < group->n_weights; i++) {
+        samp_layout layout;
+        SAMP_TRY(format->layout(group->weights[i]->layout.rows, group->weights[i]->layout.cols,
+                                &layout, error));
+        if (!samp_add(*out, layout.bytes, out))
+            return samp_fail(error, SAMP_LIMIT, "%s: its size overflows", group->name);
+    }
+    return SAMP_OK;
+}
