@@ -1,0 +1,10 @@
+# Per-file instruction sets of the number formats' inner loops (kernels.h).
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+  set(avx2 -mavx2 -mfma -mf16c)
+  set(folder ${CMAKE_SOURCE_DIR}/src/format)
+  set_source_files_properties(${folder}/kernels_avx2.c
+    TARGET_DIRECTORY samp_format PROPERTIES COMPILE_OPTIONS "-O3;${avx2}")
+  set_source_files_properties(${folder}/kernels_avx512.c
+    TARGET_DIRECTORY samp_format PROPERTIES
+    COMPILE_OPTIONS "-O3;${avx2};-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq")
+endif()
