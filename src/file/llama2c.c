@@ -7,8 +7,11 @@
 #include "file/names.h"
 #include "file/rope_rows.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "floats are read as they lie in the file");
 
 enum { N_SIZES = 7, HEADER_BYTES = 4 * N_SIZES };
 
@@ -179,17 +182,13 @@ const samp_llama2c_tensor *samp_llama2c_find(const samp_llama2c *checkpoint, con
     return samp_names_find(&checkpoint->by_name, name, &item) ? &checkpoint->tensors[item] : NULL;
 }
 
-/* Consecutive rows of the file, little-endian floats made the host's. */
+/* Consecutive rows of the file. */
 static samp_status read_rows(samp_llama2c *checkpoint, const samp_llama2c_tensor *tensor,
                              uint64_t row, uint64_t n_rows, float *out, samp_error *error)
 {
     uint64_t row_bytes = tensor->cols * sizeof(float);
-    SAMP_TRY(samp_file_read(checkpoint->file, tensor->offset + row * row_bytes, out,
-                            n_rows * row_bytes, error));
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "llama2.c files are little-endian; swap the bytes here"
-#endif
-    return SAMP_OK;
+    return samp_file_read(checkpoint->file, tensor->offset + row * row_bytes, out,
+                          n_rows * row_bytes, error);
 }
 
 samp_status samp_llama2c_rows(samp_llama2c *checkpoint, const samp_llama2c_tensor *tensor,
