@@ -1,0 +1,96 @@
+/* samp quantize: a model and a recipe or plan become an artifact. */
+#include "command/command.h"
+#include "command/terminal.h"
+#include "file/file.h"
+#include "quantize/quantize.h"
+
+typedef struct quantize_options {
+    const char *out, *recipe, *plan;
+    int64_t threads, shard_size;
+    bool force, start_over;
+} quantize_options;
+
+static const samp_option options[] = {
+    SAMP_OPTION(quantize_options, TEXT, out, "out", 'o', "DIR", .required = true,
+                .help = "folder to write"),
+    SAMP_OPTION(quantize_options, CHOICE, recipe, "recipe", 'r', "NAME",
+                .choices = "samp|nf4|nf4a|fp8|int8|fp16", .help = "formats by class of weights"),
+    SAMP_OPTION(quantize_options, TEXT, plan, "plan", 'p', "FILE",
+                .help = "formats weight by weight, as samp plan writes them"),
+    SAMP_OPTION(quantize_options, BYTES, shard_size, "shard-size", 0, "BYTES", .initial = "5GB",
+                .min = 1e6, .max = 1e13, .help = "most bytes a shard"),
+    SAMP_OPTION(quantize_options, INTEGER, threads, "threads", 't', "N", .max = 256, .initial = "0",
+                .help = "threads; 0 = what affinity and cgroup allow"),
+    SAMP_OPTION(quantize_options, FLAG, force, "force", 'f', NULL,
+                .help = "replace an existing folder, once the new one is complete"),
+    SAMP_OPTION(quantize_options, FLAG, start_over, "start-over", 0, NULL,
+                .help = "do not continue a killed run"),
+};
+
+static void print_done(const char *source, const quantize_options *o, double seconds)
+{
+    samp_model *before = NULL, *after = NULL;
+    uint64_t bytes[2] = {0};
+    samp_model **models[2] = {&before, &after};
+    const char *folders[2] = {source, o->out};
+    for (int m = 0; m < 2; m++) {
+        if (samp_model_open(models[m], folders[m], NULL) != SAMP_OK) continue;
+        for (size_t i = 0; i < samp_model_count(*models[m]); i++)
+            bytes[m] += samp_model_at(*models[m], i)->layout.bytes;
+        samp_model_close(*models[m]);
+    }
+    char a[32], b[32], took[32];
+    printf("%s: %s of weights became %s (%.1f %% less) in %s\n", o->out,
+           samp_show_bytes(a, (double)bytes[0]), samp_show_bytes(b, (double)bytes[1]),
+           bytes[0] ? 100 - 100 * (double)bytes[1] / (double)bytes[0] : 0,
+           samp_show_seconds(took, seconds));
+}
+
+static int run(const void *given, const char *const *arguments, size_t n, samp_error *error)
+{
+    (void)n;
+    const quantize_options *o = given;
+    if (!o->recipe == !o->plan) {
+        samp_fail(error, SAMP_INVALID, "give one of --recipe NAME and --plan FILE");
+        return SAMP_EXIT_USAGE;
+    }
+    json_t *plan = NULL;
+    if (o->plan && samp_json_load(&plan, o->plan, 256 << 20, error) != SAMP_OK)
+        return SAMP_EXIT_ERROR;
+    samp_quantize_options how = {.recipe = o->recipe,
+                                 .plan = plan,
+                                 .n_threads = (unsigned)o->threads,
+                                 .shard_bytes = (uint64_t)o->shard_size,
+                                 .force = o->force,
+                                 .start_over = o->start_over};
+    samp_meter meter;
+    samp_progress progress = samp_meter_start(&meter, "B");
+    double start = samp_clock();
+    samp_status status = samp_quantize(arguments[0], o->out, &how, &progress, error);
+    samp_meter_stop(&meter);
+    json_decref(plan);
+    if (status != SAMP_OK) return SAMP_EXIT_ERROR;
+    print_done(arguments[0], o, samp_clock() - start);
+    return SAMP_EXIT_DONE;
+}
+
+const samp_command samp__cmd_quantize = {
+    .name = "quantize",
+    .summary = "write an artifact in cheaper number formats",
+    .arguments = "MODEL",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .description = "Turns the 16-bit model in folder MODEL into an artifact, a panel of rows at a "
+                   "time: memory\n"
+                   "does not grow with the model. Work goes to OUT.samp-partial and appears as OUT "
+                   "when it is\n"
+                   "complete; a killed run is continued by the same command, to the same bytes.\n\n"
+                   "Recipes: samp (MLP nf4, attention fp8_e4m3, embedding and head fp16), nf4 (as\n"
+                   "bitsandbytes), nf4a, fp8, int8, fp16.",
+    .examples =
+        "  $ samp quantize demo/model --recipe samp --out demo/artifact\n"
+        "  $ samp quantize Llama-3-70B --plan plan.json --out Llama-3-70B-38GB --shard-size 4GB\n",
+    SAMP_OPTIONS(options),
+    .options_size = sizeof(quantize_options),
+    .run = run,
+};

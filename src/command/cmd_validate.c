@@ -1,0 +1,108 @@
+/* samp validate: checks of a model folder for CI, as text, JSON or SARIF. */
+#include "command/command.h"
+#include "command/terminal.h"
+#include "quantize/validate.h"
+
+#include <string.h>
+
+typedef struct validate_options {
+    const char *target, *fail_on;
+    int64_t threads;
+    bool deep, headers, json, sarif, rules;
+} validate_options;
+
+static const samp_option options[] = {
+    SAMP_OPTION(validate_options, FLAG, deep, "deep", 0, NULL,
+                .help = "read every value and check every digest"),
+    SAMP_OPTION(validate_options, FLAG, headers, "headers", 0, NULL,
+                .help = "read headers only, no scales"),
+    SAMP_OPTION(validate_options, CHOICE, target, "for", 0, "PROGRAM",
+                .choices = "samp|transformers|vllm", .initial = "samp",
+                .help = "the program that will load the folder"),
+    SAMP_OPTION(validate_options, CHOICE, fail_on, "fail-on", 0, "SEVERITY",
+                .choices = "error|warning|note", .initial = "error",
+                .help = "least severity that makes the answer no"),
+    SAMP_OPTION(validate_options, INTEGER, threads, "threads", 't', "N", .max = 256, .initial = "0",
+                .help = "threads; 0 = what affinity and cgroup allow"),
+    SAMP_OPTION(validate_options, FLAG, json, "json", 0, NULL, .help = "print JSON"),
+    SAMP_OPTION(validate_options, FLAG, sarif, "sarif", 0, NULL,
+                .help = "print SARIF 2.1.0, for code scanning services"),
+    SAMP_OPTION(validate_options, FLAG, rules, "rules", 0, NULL,
+                .help = "print every finding's id, cause and fix, and check nothing"),
+};
+
+static samp_status render(const validate_options *o, const char *folder,
+                          const samp_findings *findings, samp_buffer *out, samp_error *error)
+{
+    if (o->sarif) return samp_findings_sarif(findings, folder, out, error);
+    if (o->json) return samp_findings_json(findings, folder, out, error);
+    samp_findings_text(findings, folder, samp_terminal_colour(stdout), out);
+    return samp_buffer_ok(out, error);
+}
+
+static samp_status check(const validate_options *o, const char *folder, samp_findings *findings,
+                         samp_error *error)
+{
+    samp_validate_options how = {.depth = o->deep      ? SAMP_VALIDATE_DEEP
+                                          : o->headers ? SAMP_VALIDATE_HEADERS
+                                                       : SAMP_VALIDATE_SCALES,
+                                 .target = o->target,
+                                 .n_threads = (unsigned)o->threads};
+    samp_meter meter;
+    samp_progress progress = samp_meter_start(&meter, "B");
+    samp_status status = samp_validate(folder, &how, &progress, findings, error);
+    samp_meter_stop(&meter);
+    if (status == SAMP_OK && findings->failed)
+        status = samp_fail(error, SAMP_NOMEM, "out of memory: the list of findings is incomplete");
+    return status;
+}
+
+static int run(const void *given, const char *const *arguments, size_t n, samp_error *error)
+{
+    const validate_options *o = given;
+    samp_buffer out = {0};
+    if (o->rules) {
+        samp_findings_rules(&out);
+        if (out.data) fputs(out.data, stdout);
+        samp_buffer_release(&out);
+        return SAMP_EXIT_DONE;
+    }
+    if (n != 1 || (o->json && o->sarif) || (o->deep && o->headers)) {
+        samp_fail(error, SAMP_INVALID,
+                  n != 1 ? "samp validate needs a folder; samp validate --help shows examples"
+                  : o->deep && o->headers ? "--deep and --headers exclude each other"
+                                          : "--json and --sarif exclude each other");
+        return SAMP_EXIT_USAGE;
+    }
+    samp_findings findings = {0};
+    samp_severity fail_on;
+    samp_status status = check(o, arguments[0], &findings, error);
+    if (status == SAMP_OK) status = render(o, arguments[0], &findings, &out, error);
+    int code = SAMP_EXIT_ERROR;
+    if (status == SAMP_OK && samp_severity_parse(o->fail_on, &fail_on)) {
+        fwrite(out.data, 1, out.length, stdout);
+        code = samp_findings_exit(&findings, fail_on);
+    }
+    samp_buffer_release(&out);
+    samp_findings_release(&findings);
+    return code;
+}
+
+const samp_command samp__cmd_validate = {
+    .name = "validate",
+    .summary = "check an artifact before it is served, for CI",
+    .arguments = "MODEL",
+    .max_arguments = 1,
+    .description =
+        "Checks the model in folder MODEL without running it: config.json, index and shards, "
+        "tensor\n"
+        "names, shapes and types, scales, and the tokenizer. --deep also reads every value and\n"
+        "compares all files with the digests in samp.json. Each finding has a stable id, a "
+        "severity\n"
+        "and a fix (samp validate --rules). Exit code 1 when there are findings.",
+    .examples = "  $ samp validate --deep demo/artifact\n"
+                "  $ samp validate --sarif artifact > samp.sarif\n",
+    SAMP_OPTIONS(options),
+    .options_size = sizeof(validate_options),
+    .run = run,
+};
