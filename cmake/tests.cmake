@@ -17,6 +17,18 @@ foreach(room base format file model backend cpu run eval plan quantize bench com
     set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300 LABELS ${room})
   endforeach()
 endforeach()
+# Shared objects that must be refused as backends: tests/backend/refused_NAME.c.
+file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/backend/refused_*.c)
+foreach(source ${sources})
+  get_filename_component(stem ${source} NAME_WE)
+  string(REPLACE "refused_" "" name ${stem})
+  add_library(${stem} MODULE ${source})
+  set_target_properties(${stem} PROPERTIES PREFIX "" OUTPUT_NAME samp-backend-${name}
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test-backends)
+  add_dependencies(test_backend_load ${stem})
+endforeach()
+add_dependencies(test_backend_load samp_backend_reference)
+add_dependencies(test_backend_reference samp_backend_reference)
 file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*/test_*.sh)
 foreach(script ${scripts})
   get_filename_component(stem ${script} NAME_WE)
