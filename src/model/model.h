@@ -81,6 +81,8 @@ void samp_model_free_parts(void *parts[SAMP_PARTS_MAX]);
  * released with samp_model_free_parts. */
 samp_status samp_model_read_rows(samp_model *model, const samp_weight_ref *weight, uint64_t row0, uint64_t n_rows,
                                  void *scales[SAMP_PARTS_MAX], float *out, samp_error *error);
+/* Rows of a panel of about 1 MB of floats: a multiple of SAMP_PANEL_ROWS, at most layout->rows. */
+uint64_t samp_panel_rows(const samp_layout *layout);
 /* Where rows row0 … row0+n_rows-1 lie in part 0: *at bytes from its start, *bytes long (whole panels but for
  * the last; single rows for fp32, bf16, fp16). */
 samp_status samp_panel_range(const samp_format *format, const samp_layout *layout, uint64_t row0, uint64_t n_rows,

@@ -51,6 +51,14 @@ void samp_model_free_parts(void *parts[SAMP_PARTS_MAX])
     }
 }
 
+uint64_t samp_panel_rows(const samp_layout *layout)
+{
+    enum { ELEMENTS = 1 << 18 }; /* makes a system call cheap, and fits a cache */
+    uint64_t rows = ELEMENTS / layout->cols / SAMP_PANEL_ROWS * SAMP_PANEL_ROWS;
+    if (rows < SAMP_PANEL_ROWS) rows = SAMP_PANEL_ROWS;
+    return rows < layout->rows ? rows : layout->rows;
+}
+
 samp_status samp_panel_range(const samp_format *format, const samp_layout *layout, uint64_t row0,
                              uint64_t n_rows, uint64_t *at, uint64_t *bytes, samp_error *error)
 {

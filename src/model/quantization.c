@@ -8,6 +8,7 @@
 #include "model/quantization.h"
 #include "model/model.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char SUFFIX[] = ".weight";
@@ -116,4 +117,44 @@ json_t *samp_quantization_config(const samp_model *model, const samp_format *con
     return json_pack("{s:s, s:s, s:s, s:i, s:b, s:f, s:o}", "quant_method", "samp", "quant_type",
                      quant_type, "compute_dtype", "bfloat16", "block_size", 64, "double_quant",
                      nested_nf4 || !plain_nf4, "llm_int8_threshold", 6.0, "modules", modules);
+}
+
+/* Which formats the modules use, by id. */
+static void used_formats(const json_t *modules, bool used[SAMP_FORMAT_COUNT])
+{
+    const char *module;
+    json_t *value;
+    json_object_foreach((json_t *)modules, module, value)
+    {
+        const char *name = json_string_value(json_object_get(value, "format"));
+        const samp_format *format = name ? samp_format_find(name) : NULL;
+        if (format) used[format->id] = true;
+    }
+}
+
+samp_quantization_doubt samp_quantization_doubts(const json_t *root, char *why, size_t n)
+{
+    const json_t *object = json_object_get(root, "quantization_config");
+    bool used[SAMP_FORMAT_COUNT] = {false};
+    used_formats(json_object_get(object, "modules"), used);
+    const char *type = json_string_value(json_object_get(object, "quant_type"));
+    const samp_format *named = type ? samp_format_find(type) : NULL;
+    if (!type || (named && !used[named->id])) {
+        snprintf(why, n, "quant_type %s%.60s",
+                 type ? "names a format that no module has: " : "is missing", type ? type : "");
+        return SAMP_QUANTIZATION_TYPE;
+    }
+    bool nested = used[SAMP_FORMAT_NF4], plain = used[SAMP_FORMAT_NF4_PLAIN];
+    const json_t *block = json_object_get(object, "block_size");
+    const json_t *nesting = json_object_get(object, "double_quant");
+    if ((nested || plain) && json_integer_value(block) != 64) {
+        snprintf(why, n, "block_size is not 64, which is what NF4 modules have");
+        return SAMP_QUANTIZATION_DETAIL;
+    }
+    if ((nested || plain) && json_is_true(nesting) != nested) {
+        snprintf(why, n, "double_quant is not %s, which is what the NF4 modules have",
+                 nested ? "true" : "false");
+        return SAMP_QUANTIZATION_DETAIL;
+    }
+    return SAMP_QUANTIZATION_FINE;
 }

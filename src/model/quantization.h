@@ -20,5 +20,13 @@ samp_status samp_quantization_open(const json_t *root, const json_t **modules, c
 samp_status samp_quantization_entry_of(const json_t *modules, const char *name,
                                        samp_quantization_entry *out, const char *where,
                                        samp_error *error);
+/* Whether the object's other members say something else than its modules; *why gets a sentence
+ * part. */
+typedef enum samp_quantization_doubt {
+    SAMP_QUANTIZATION_FINE,
+    SAMP_QUANTIZATION_TYPE,  /* quant_type is missing, or names a format no module has */
+    SAMP_QUANTIZATION_DETAIL /* block_size or double_quant */
+} samp_quantization_doubt;
+samp_quantization_doubt samp_quantization_doubts(const json_t *root, char *why, size_t n);
 
 #endif

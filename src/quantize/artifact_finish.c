@@ -4,23 +4,31 @@
  * then one rename. A crash before the rename leaves OUT as it was; one after it leaves the new OUT.
  * Replacing an existing OUT exchanges the two folders and removes the old one afterwards. */
 #include "file/file.h"
+#include "file/manifest.h"
 #include "quantize/artifact_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILES_MAX = 4096, READ_BYTES = 1 << 20 };
+enum { FILES_MAX = ARTIFACT_SHARDS_MAX + 64 };
+
+static samp_status write_small(const samp_artifact *artifact, const char *name,
+                               const samp_buffer *text, samp_error *error)
+{
+    char path[ARTIFACT_PATH_MAX];
+    SAMP_TRY(samp__artifact_path(artifact, name, path, error));
+    return samp_file_write(path, text->data, text->length, error);
+}
 
 samp_status samp_artifact_json(samp_artifact *artifact, const char *name, json_t *value,
                                samp_error *error)
 {
-    char path[ARTIFACT_PATH_MAX];
     char *text = value ? json_dumps(value, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
     json_decref(value);
     if (!text)
@@ -30,85 +38,56 @@ samp_status samp_artifact_json(samp_artifact *artifact, const char *name, json_t
     samp_buffer_text(&buffer, "\n");
     samp_free(text);
     samp_status status = samp_buffer_ok(&buffer, error);
-    if (status == SAMP_OK) status = samp__artifact_path(artifact, name, path, error);
-    if (status == SAMP_OK) status = samp_file_write(path, buffer.data, buffer.length, error);
+    if (status == SAMP_OK) status = write_small(artifact, name, &buffer, error);
     samp_buffer_release(&buffer);
     return status;
 }
 
-/* One file of the artifact and its digest. */
-typedef struct digest {
+/* One file of the artifact, hashed. */
+typedef struct hashed_file {
     char name[NAME_MAX + 1];
-    uint64_t bytes;
-    char sha256[SAMP_SHA256_HEX];
+    samp_manifest_file entry;
     samp_status status;
     samp_error error;
-} digest;
+} hashed_file;
 
-typedef struct digest_work {
+typedef struct hash_work {
     const samp_artifact *artifact;
-    digest *files;
+    hashed_file *files;
     size_t n;
-} digest_work;
+} hash_work;
 
-static samp_status digest_file(int fd, digest *file, const char *path, samp_error *error)
+static void hash_share(void *context, unsigned thread, unsigned n_threads)
 {
-    samp_sha256 *hash;
-    SAMP_TRY(samp_sha256_begin(&hash, error));
-    char *buffer = samp_alloc(READ_BYTES, 1);
-    samp_status status =
-        buffer ? SAMP_OK : samp_fail(error, SAMP_NOMEM, "%s: out of memory for its digest", path);
-    while (status == SAMP_OK) {
-        ssize_t n = pread(fd, buffer, READ_BYTES, (off_t)file->bytes);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) status = samp_fail_errno(error, "%s cannot be read back", path);
-        if (n <= 0) break;
-        samp_sha256_update(hash, buffer, (size_t)n);
-        file->bytes += (uint64_t)n;
-    }
-    samp_free(buffer);
-    samp_sha256_end(hash, file->sha256);
-    if (status == SAMP_OK && fsync(fd) != 0)
-        status = samp_fail_errno(error, "%s cannot be synced", path);
-    return status;
-}
-
-static void digest_some(void *context, unsigned thread, unsigned n_threads)
-{
-    digest_work *work = context;
+    const hash_work *work = context;
     for (size_t i = thread; i < work->n; i += n_threads) {
-        digest *file = &work->files[i];
+        hashed_file *file = &work->files[i];
         char path[ARTIFACT_PATH_MAX];
+        uint64_t done = 0;
+        file->entry.name = file->name;
         file->status = samp__artifact_path(work->artifact, file->name, path, &file->error);
-        if (file->status != SAMP_OK) continue;
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0) {
-            file->status = samp_fail_errno(&file->error, "%s cannot be opened", path);
-            continue;
-        }
-        file->status = digest_file(fd, file, path, &file->error);
-        close(fd);
+        if (file->status == SAMP_OK)
+            file->status = samp_hash_file(path, &file->entry.bytes, file->entry.sha256, NULL, NULL,
+                                          &done, 0, &file->error);
     }
 }
 
 static int compare_names(const void *a, const void *b)
 {
-    return strcmp(((const digest *)a)->name, ((const digest *)b)->name);
+    return strcmp(((const hashed_file *)a)->name, ((const hashed_file *)b)->name);
 }
 
-/* The folder's files in the order of their names; the state file and samp.json itself are not
- * listed. */
-static samp_status list_files(const samp_artifact *artifact, digest *files, size_t *n,
+/* The folder's files by name; the state file and an earlier samp.json are not listed. */
+static samp_status list_files(const samp_artifact *artifact, hashed_file *files, size_t *n,
                               samp_error *error)
 {
     DIR *folder = opendir(artifact->partial);
     if (!folder) return samp_fail_errno(error, "%s cannot be opened", artifact->partial);
     struct dirent *entry;
-    *n = 0;
     while ((entry = readdir(folder)) && *n < FILES_MAX) {
         const char *name = entry->d_name;
         if (!strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, ARTIFACT_STATE) ||
-            !strcmp(name, ARTIFACT_MANIFEST))
+            !strcmp(name, SAMP_MANIFEST_NAME))
             continue;
         snprintf(files[(*n)++].name, sizeof files->name, "%s", name);
     }
@@ -117,41 +96,26 @@ static samp_status list_files(const samp_artifact *artifact, digest *files, size
     return SAMP_OK;
 }
 
-static json_t *files_json(const digest *files, size_t n)
-{
-    json_t *object = json_object();
-    for (size_t i = 0; object && i < n; i++)
-        if (!samp_json_set(object, files[i].name,
-                           json_pack("{s:I, s:s}", "bytes", (json_int_t)files[i].bytes, "sha256",
-                                     files[i].sha256))) {
-            json_decref(object);
-            return NULL;
-        }
-    return object;
-}
-
 static samp_status write_manifest(samp_artifact *artifact, samp_pool *pool, json_t *about,
                                   samp_error *error)
 {
-    digest *files = samp_alloc(FILES_MAX, sizeof *files);
+    hashed_file *files = samp_alloc(FILES_MAX, sizeof *files);
+    samp_manifest_file *entries = samp_alloc(FILES_MAX, sizeof *entries);
     size_t n = 0;
-    samp_status status = files
+    samp_status status = files && entries
                              ? list_files(artifact, files, &n, error)
                              : samp_fail(error, SAMP_NOMEM, "%s: out of memory", artifact->folder);
-    if (status == SAMP_OK) {
-        digest_work work = {artifact, files, n};
-        samp_pool_run(pool, digest_some, &work);
+    if (status == SAMP_OK) samp_pool_run(pool, hash_share, &(hash_work){artifact, files, n});
+    for (size_t i = 0; status == SAMP_OK && i < n; i++) {
+        entries[i] = files[i].entry;
+        status = files[i].status;
+        if (status != SAMP_OK && error) *error = files[i].error;
     }
-    for (size_t i = 0; status == SAMP_OK && i < n; i++)
-        if (files[i].status != SAMP_OK) {
-            status = files[i].status;
-            if (error) *error = files[i].error;
-        }
-    if (status == SAMP_OK && !samp_json_set(about, "files", files_json(files, n)))
-        status = samp_fail(error, SAMP_NOMEM, "%s: out of memory for samp.json", artifact->folder);
+    if (status == SAMP_OK)
+        status = samp_manifest_write(artifact->partial, entries, n, about, error);
+    samp_free(entries);
     samp_free(files);
-    if (status != SAMP_OK) return status;
-    return samp_artifact_json(artifact, ARTIFACT_MANIFEST, json_incref(about), error);
+    return status;
 }
 
 static samp_status write_index(samp_artifact *artifact, samp_error *error)

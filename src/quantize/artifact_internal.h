@@ -8,7 +8,6 @@
 enum { ARTIFACT_SHARDS_MAX = 512, ARTIFACT_PATH_MAX = 4096 };
 
 static const char ARTIFACT_STATE[] = ".samp-state";
-static const char ARTIFACT_MANIFEST[] = "samp.json";
 
 typedef struct artifact_shard {
     char name[72];

@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "file/manifest.h" /* samp_severity; the ids SAMP-MAN-… are its */
 
 /* enumerator, id, severity, title, cause, fix */
 #define SAMP_FINDING_LIST(X)                                                                       \
@@ -106,18 +107,28 @@
     X(ROW_ZERO, "SAMP-VAL-005", NOTE, "a row of weights is all zero",                              \
       "The channel was pruned, belongs to an unused token, or was lost.",                          \
       "Compare with the original if this is unexpected.")                                          \
-    X(MANIFEST_MISSING, "SAMP-DIG-001", ERROR, "samp.json is missing from an artifact",            \
-      "The copy is incomplete: without it damage cannot be found.", "Copy the whole folder.")      \
-    X(MANIFEST_BAD, "SAMP-DIG-002", ERROR, "samp.json is damaged or was changed",                  \
-      "It does not have the digest it says it has.", "Get samp.json again.")                       \
-    X(FILE_MISSING, "SAMP-DIG-003", ERROR, "a file that samp.json lists is missing",               \
+    X(MANIFEST_MALFORMED, "SAMP-MAN-001", ERROR, "samp.json cannot be read",                       \
+      "It is damaged, or of another program.", "Get samp.json again.")                             \
+    X(MANIFEST_VERSION, "SAMP-MAN-002", ERROR, "samp.json is of a newer version",                  \
+      "A newer samp made the artifact.", "Use a newer samp.")                                      \
+    X(MANIFEST_NAME, "SAMP-MAN-003", ERROR, "samp.json lists a name that is no file here",         \
+      "It was changed, perhaps to make a program look elsewhere.", "Get samp.json again.")         \
+    X(FILE_MISSING, "SAMP-MAN-004", ERROR, "a file that samp.json lists is missing",               \
       "The copy is incomplete.", "Copy the whole folder.")                                         \
-    X(FILE_SIZE, "SAMP-DIG-004", ERROR, "a file has not the size samp.json gives",                 \
+    X(FILE_UNREADABLE, "SAMP-MAN-005", ERROR, "a file that samp.json lists cannot be read",        \
+      "It is no regular file, or reading it failed.", "Get the file again; check the disk.")       \
+    X(FILE_SIZE, "SAMP-MAN-006", ERROR, "a file has not the size samp.json gives",                 \
       "A copy was cut off, or the file was replaced.", "Get the file again.")                      \
-    X(FILE_DIGEST, "SAMP-DIG-005", ERROR, "a file has not the digest samp.json gives",             \
+    X(FILE_DIGEST, "SAMP-MAN-007", ERROR, "a file has not the digest samp.json gives",             \
       "Bits were flipped in storage or transfer, or the file was edited.", "Get the file again.")  \
-    X(FILE_UNLISTED, "SAMP-DIG-006", NOTE, "a file is not listed in samp.json",                    \
-      "It was added after the artifact was made.", "Nothing to do if you added it.")               \
+    X(WEIGHTS_UNLISTED, "SAMP-MAN-008", ERROR, "weights that samp.json does not list",             \
+      "They were added after the artifact was made.", "Remove them.")                              \
+    X(CODE_UNLISTED, "SAMP-MAN-009", WARNING, "a code file that samp.json does not list",          \
+      "It was added after the artifact was made; other programs may run it.", "Remove it.")        \
+    X(MANIFEST_CHANGED, "SAMP-MAN-010", ERROR, "samp.json was changed after it was written",       \
+      "Its text does not have the digest it states.", "Get samp.json again.")                      \
+    X(MANIFEST_MISSING, "SAMP-MAN-011", ERROR, "samp.json is missing from an artifact",            \
+      "The copy is incomplete: without it damage cannot be found.", "Copy the whole folder.")      \
     X(TOKENIZER_MISSING, "SAMP-TOK-001", WARNING, "tokenizer.json is missing",                     \
       "The folder has weights only.", "Copy tokenizer.json from the original model.")              \
     X(TOKENIZER_BAD, "SAMP-TOK-002", ERROR, "the tokenizer cannot be used",                        \
@@ -143,12 +154,6 @@ typedef enum samp_finding_id {
 #undef X
         SAMP_FINDING_COUNT
 } samp_finding_id;
-
-typedef enum samp_severity {
-    SAMP_SEVERITY_NOTE,
-    SAMP_SEVERITY_WARNING,
-    SAMP_SEVERITY_ERROR
-} samp_severity;
 
 typedef struct samp_finding_rule {
     const char *code; /* "SAMP-SHD-006" */

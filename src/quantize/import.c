@@ -1,13 +1,12 @@
 /* samp import: a foreign model file -> a Hugging Face folder, weight by weight. */
 #include "quantize/import.h"
 #include "base/memory.h"
+#include "file/manifest.h"
 #include "quantize/import_source.h"
 #include "quantize/writer.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { HASH_BYTES = 1 << 20 };
 
 /* The float types an import can write: our format's name and config.json's word for it. */
 static const struct dtype_row {
@@ -49,24 +48,13 @@ static samp_status open_source(samp_import_source *source, const char *path, sam
                      path);
 }
 
-static samp_status hash_file(const char *path, uint64_t *size, char hex[SAMP_SHA256_HEX],
-                             samp_error *error)
+samp_status samp__import_check(const samp_import_source *source, samp_error *error)
 {
-    samp_file *file;
-    SAMP_TRY(samp_file_open(&file, path, error));
-    samp_sha256 *hash = NULL;
-    void *buffer = samp_alloc(HASH_BYTES, 1);
-    samp_status status = buffer ? samp_sha256_begin(&hash, error)
-                                : samp_fail(error, SAMP_NOMEM, "%s: out of memory", path);
-    *size = samp_file_size(file);
-    for (uint64_t at = 0; status == SAMP_OK && at < *size; at += HASH_BYTES) {
-        uint64_t n = *size - at < HASH_BYTES ? *size - at : HASH_BYTES;
-        status = samp_file_read(file, at, buffer, n, error);
-        if (status == SAMP_OK) samp_sha256_update(hash, buffer, n);
-    }
-    if (hash) samp_sha256_end(hash, hex);
-    samp_free(buffer);
-    samp_file_close(file);
+    samp_config checked;
+    json_t *json = samp_config_json(&source->config, "float16");
+    samp_status status = json ? samp_config_parse(&checked, json, source->path, error)
+                              : samp_fail(error, SAMP_NOMEM, "%s: out of memory", source->path);
+    json_decref(json);
     return status;
 }
 
@@ -156,10 +144,10 @@ static samp_status fingerprint(const import_job *job, char hex[SAMP_SHA256_HEX],
 static json_t *about(const import_job *job)
 {
     const char *slash = strrchr(job->source->path, '/');
-    return json_pack("{s:i, s:s, s:s, s:s, s:{s:s, s:s, s:I, s:s}}", "schema_version", 1, "tool",
-                     "samp " SAMP_VERSION, "made_by", "import", "dtype", job->dtype->name, "source",
-                     "kind", job->source->kind, "name", slash ? slash + 1 : job->source->path,
-                     "bytes", (json_int_t)job->source_bytes, "sha256", job->sha256);
+    return json_pack("{s:s, s:s, s:{s:s, s:s, s:I, s:s}}", "made_by", "import", "dtype",
+                     job->dtype->name, "source", "kind", job->source->kind, "name",
+                     slash ? slash + 1 : job->source->path, "bytes", (json_int_t)job->source_bytes,
+                     "sha256", job->sha256);
 }
 
 static samp_status write_all(const import_job *job, samp_artifact_weight *weights, samp_pool *pool,
@@ -186,7 +174,8 @@ static samp_status write_all(const import_job *job, samp_artifact_weight *weight
 static samp_status import(import_job *job, const samp_progress *progress, samp_error *error)
 {
     const char *path = job->source->path;
-    SAMP_TRY(hash_file(path, &job->source_bytes, job->sha256, error));
+    uint64_t done = 0;
+    SAMP_TRY(samp_hash_file(path, &job->source_bytes, job->sha256, NULL, NULL, &done, 0, error));
     samp_pool *pool = NULL;
     samp_artifact_weight *weights =
         samp_alloc(samp_weight_count(&job->source->config), sizeof *weights);

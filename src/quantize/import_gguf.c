@@ -100,7 +100,7 @@ static samp_status read_sizes(const samp_gguf *gguf, const char *path, samp_conf
     static const char *const same[] = {"llama.attention.key_length", "llama.attention.value_length",
                                        "llama.rope.dimension_count"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
-        uint32_t length;
+        uint32_t length = 0;
         if (!samp_gguf_integer(gguf, same[i], &unused)) continue;
         SAMP_TRY(integer(gguf, path, same[i], max, &length, error));
         if (i == 0) config->head_dim = length;
@@ -178,8 +178,6 @@ static samp_status read_rope_table(samp_gguf *gguf, const samp_gguf_tensor *tens
 static samp_status read_rope(samp_gguf *gguf, const char *path, samp_config *config,
                              samp_error *error)
 {
-    config->rope_theta = 10000;
-    samp_gguf_number(gguf, "llama.rope.freq_base", &config->rope_theta);
     double factor = 1;
     samp_gguf_number(gguf, "llama.rope.scale_linear", &factor); /* how old files say linear */
     samp_gguf_string type = {"", 0};
@@ -205,24 +203,20 @@ static samp_status read_rope(samp_gguf *gguf, const char *path, samp_config *con
     return read_rope_table(gguf, table, path, config, error);
 }
 
-/* The config goes through config.json's own reader, so that its ranges hold here too. */
-static samp_status read_config(samp_gguf *gguf, const char *path, samp_config *config,
-                               samp_error *error)
+static samp_status read_config(samp_import_source *source, samp_gguf *gguf, samp_error *error)
 {
-    SAMP_TRY(check_architecture(gguf, path, error));
+    samp_config *config = &source->config;
+    SAMP_TRY(check_architecture(gguf, source->path, error));
     snprintf(config->architecture, sizeof config->architecture, "LlamaForCausalLM");
-    SAMP_TRY(read_sizes(gguf, path, config, error));
+    SAMP_TRY(read_sizes(gguf, source->path, config, error));
     double eps = 1e-5;
     samp_gguf_number(gguf, "llama.attention.layer_norm_rms_epsilon", &eps);
     config->rms_norm_eps = (float)eps;
+    config->rope_theta = 10000;
+    samp_gguf_number(gguf, "llama.rope.freq_base", &config->rope_theta);
     read_tokens(gguf, config);
-    json_t *json = samp_config_json(config, "float16");
-    samp_config checked;
-    samp_status status = json ? samp_config_parse(&checked, json, path, error)
-                              : samp_fail(error, SAMP_NOMEM, "%s: out of memory", path);
-    json_decref(json);
-    SAMP_TRY(status);
-    return read_rope(gguf, path, config, error);
+    SAMP_TRY(samp__import_check(source, error));
+    return read_rope(gguf, source->path, config, error);
 }
 
 /* ---- tensors
@@ -305,7 +299,7 @@ static void gguf_close(samp_import_source *source)
 static samp_status open_gguf(samp_import_source *source, gguf_state *state, samp_error *error)
 {
     SAMP_TRY(samp_gguf_open(&state->gguf, source->path, error));
-    SAMP_TRY(read_config(state->gguf, source->path, &source->config, error));
+    SAMP_TRY(read_config(source, state->gguf, error));
     size_t count = samp_weight_count(&source->config);
     state->tensors = samp_alloc(count, sizeof *state->tensors);
     if (!state->tensors) return samp_fail(error, SAMP_NOMEM, "%s: out of memory", source->path);

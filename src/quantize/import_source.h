@@ -19,6 +19,9 @@ typedef struct samp_import_source {
     void *state; /* the reader's own */
 } samp_import_source;
 
+/* The config goes through config.json's own reader, so that its ranges hold for every source. */
+samp_status samp__import_check(const samp_import_source *source, samp_error *error);
+
 samp_status samp__import_gguf(samp_import_source *out, const char *path, samp_error *error);
 samp_status samp__import_llama2c(samp_import_source *out, const char *path, samp_error *error);
 

@@ -9,9 +9,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* About 1 MB of floats: large enough to make a system call cheap, small enough for the cache. */
-enum { PANEL_ELEMENTS = 1 << 18 };
-
 /* One thread's buffers, and the first failure it met. */
 typedef struct write_lane {
     float *floats;
@@ -38,13 +35,6 @@ typedef struct write_job {
     const char *what;
     const samp_progress *progress;
 } write_job;
-
-static uint64_t rows_a_panel(const samp_layout *layout)
-{
-    uint64_t rows = PANEL_ELEMENTS / layout->cols / SAMP_PANEL_ROWS * SAMP_PANEL_ROWS;
-    if (rows < SAMP_PANEL_ROWS) rows = SAMP_PANEL_ROWS;
-    return rows < layout->rows ? rows : layout->rows;
-}
 
 /* Largest magnitude as float bits: above 0x7f800000 there is a NaN, at it an infinity. */
 static uint32_t largest_bits(const float *w, uint64_t n)
@@ -167,7 +157,7 @@ static samp_status allocate_scales(write_job *job, samp_error *error)
 static samp_status write_weight(write_job *job, samp_pool *pool, samp_error *error)
 {
     const samp_artifact_weight *weight = &job->weights[job->weight];
-    job->panel_rows = rows_a_panel(&weight->layout);
+    job->panel_rows = samp_panel_rows(&weight->layout);
     atomic_store(&job->rows_done, 0);
     job->options = (samp_encode_options){0};
     if (job->source->options)
@@ -190,7 +180,7 @@ static samp_status allocate_lanes(write_job *job, size_t n, samp_error *error)
     uint64_t elements = 1;
     for (size_t i = 0; i < n; i++) {
         const samp_layout *layout = &job->weights[i].layout;
-        uint64_t panel = rows_a_panel(layout) * layout->cols;
+        uint64_t panel = samp_panel_rows(layout) * layout->cols;
         if (panel > elements) elements = panel;
         job->elements_total += layout->rows * layout->cols;
     }

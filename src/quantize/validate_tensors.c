@@ -1,0 +1,241 @@
+/* Tensors against config.json: every part of every weight there, with the right type and shape;
+ * then the scale parts' values, and in deep mode all values. */
+#include "model/quantization.h"
+#include "quantize/validate_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const samp_tensor_info *find_tensor(samp_validation *v, const char *name)
+{
+    uint32_t item;
+    if (!samp_names_find(&v->by_name, name, &item)) return NULL;
+    v->used[item] = true;
+    return &v->tensors[item];
+}
+
+static const char *shard_of(const samp_validation *v, const samp_tensor_info *tensor)
+{
+    return v->shards[tensor->shard].name;
+}
+
+static const samp_format *float_format(samp_dtype dtype)
+{
+    static const samp_format_id ids[] = {SAMP_FORMAT_FP32, SAMP_FORMAT_BF16, SAMP_FORMAT_FP16};
+    static const samp_dtype dtypes[] = {SAMP_F32, SAMP_BF16, SAMP_F16};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        if (dtypes[i] == dtype) return samp_format_get(ids[i]);
+    return NULL;
+}
+
+/* ---- one weight
+ * ----------------------------------------------------------------------------------- */
+
+/* NULL format after a finding, or when the tensor is missing. */
+static samp_status choose_format(samp_validation *v, samp_weight_ref *weight, samp_error *error)
+{
+    samp_quantization_entry entry;
+    SAMP_TRY(samp_quantization_entry_of(v->modules, weight->name, &entry, "config.json", error));
+    weight->format = entry.format;
+    weight->activation_bits = entry.activation_bits;
+    if (entry.format) return SAMP_OK;
+    const samp_tensor_info *tensor = find_tensor(v, weight->name);
+    if (!tensor) {
+        if (v->shards_complete)
+            samp_findings_add(v->findings, SAMP_FINDING_TENSOR_MISSING, "", weight->name,
+                              "config.json asks for it, no shard has it");
+        return SAMP_OK;
+    }
+    weight->format = float_format(tensor->dtype);
+    if (weight->format) return SAMP_OK;
+    samp_findings_add(
+        v->findings, v->modules ? SAMP_FINDING_TENSOR_TYPE : SAMP_FINDING_QUANT_ABSENT,
+        shard_of(v, tensor), weight->name, "it is %s and has no entry in quantization_config",
+        samp_dtype_name(tensor->dtype));
+    return SAMP_OK;
+}
+
+static void shape_text(char *out, size_t n, int rank, const uint64_t *shape)
+{
+    size_t at = (size_t)snprintf(out, n, "[");
+    for (int i = 0; i < rank && at < n; i++)
+        at +=
+            (size_t)snprintf(out + at, n - at, i ? ", %llu" : "%llu", (unsigned long long)shape[i]);
+    if (at < n) snprintf(out + at, n - at, "]");
+}
+
+/* True when the part is there as it must be. */
+static bool check_part(samp_validation *v, samp_weight_ref *weight, int index)
+{
+    const samp_part *part = &weight->layout.parts[index];
+    char name[SAMP_TENSOR_NAME_MAX];
+    if (samp_part_name(name, sizeof name, weight->name, part, NULL) != SAMP_OK) return false;
+    const samp_tensor_info *tensor = find_tensor(v, name);
+    if (!tensor) {
+        if (v->shards_complete)
+            samp_findings_add(v->findings, SAMP_FINDING_TENSOR_MISSING, "", name,
+                              "format %s needs it, no shard has it", weight->format->name);
+        return false;
+    }
+    if (tensor->dtype != part->dtype) {
+        samp_findings_add(v->findings, SAMP_FINDING_TENSOR_TYPE, shard_of(v, tensor), name,
+                          "it is %s, format %s needs %s", samp_dtype_name(tensor->dtype),
+                          weight->format->name, samp_dtype_name(part->dtype));
+        return false;
+    }
+    bool vector = !samp_role_is_matrix(weight->role);
+    const uint64_t *shape = vector ? &weight->layout.cols : part->shape;
+    int rank = vector ? 1 : part->rank;
+    bool same = tensor->rank == rank;
+    for (int i = 0; same && i < rank; i++) same = tensor->shape[i] == shape[i];
+    if (!same) {
+        char found[128], expected[128];
+        shape_text(found, sizeof found, tensor->rank, tensor->shape);
+        shape_text(expected, sizeof expected, rank, shape);
+        samp_findings_add(v->findings, SAMP_FINDING_TENSOR_SHAPE, shard_of(v, tensor), name,
+                          "its shape is %s, config.json and format %s ask for %s", found,
+                          weight->format->name, expected);
+        return false;
+    }
+    weight->parts[index] = tensor;
+    return true;
+}
+
+/* ---- scales
+ * --------------------------------------------------------------------------------------- */
+
+/* Which finding a failed check stands for: not finite is said by the status; else the sign of the
+ * float scales decides. Code tables (names end in "map") have negative values of their own. */
+static samp_finding_id scale_finding(const samp_layout *layout, void *const parts[],
+                                     samp_status status, float *worst)
+{
+    if (status == SAMP_NUMERIC) return SAMP_FINDING_SCALE_NOT_FINITE;
+    bool negative = false, large = false;
+    for (int i = 1; i < layout->n_parts; i++) {
+        size_t n = strlen(layout->parts[i].suffix);
+        if (layout->parts[i].dtype != SAMP_F32 ||
+            (n >= 3 && strcmp(layout->parts[i].suffix + n - 3, "map") == 0))
+            continue;
+        for (uint64_t k = 0; k < layout->parts[i].bytes / 4; k++) {
+            float x;
+            memcpy(&x, (const char *)parts[i] + 4 * k, sizeof x);
+            if (x < 0) negative = true;
+            if (x > 1e30f) large = true;
+            if (x < 0 || x > 1e30f) *worst = x;
+        }
+    }
+    return negative ? SAMP_FINDING_SCALE_NEGATIVE
+           : large  ? SAMP_FINDING_SCALE_OVERFLOW
+                    : SAMP_FINDING_SCALE_TABLE;
+}
+
+/* Reads parts 1…, runs the format's check. *good: they can be used to decode. */
+static samp_status read_scales(samp_validation *v, const samp_weight_ref *weight,
+                               void *parts[SAMP_PARTS_MAX], bool *good, samp_error *error)
+{
+    const samp_layout *layout = &weight->layout;
+    for (int i = 1; i < layout->n_parts; i++) {
+        uint64_t bytes = layout->parts[i].bytes;
+        if (!(parts[i] = samp_alloc(bytes, 1)))
+            return samp_fail(error, SAMP_NOMEM, "%s: out of memory for scales", weight->name);
+        SAMP_TRY(samp__validate_read(v, weight->parts[i], 0, parts[i], bytes, error));
+        v->findings->n_bytes += bytes;
+        SAMP_TRY(samp__validate_progress(v, bytes, error));
+    }
+    *good = true;
+    if (!weight->format->check) return SAMP_OK;
+    samp_error failure;
+    samp_status status =
+        weight->format->check(layout, (const void *const *)parts, weight->name, &failure);
+    if (status == SAMP_OK) return SAMP_OK;
+    *good = false;
+    float worst = 0;
+    samp_findings_add(v->findings, scale_finding(layout, parts, status, &worst),
+                      shard_of(v, weight->parts[0]), weight->name, "%s", failure.message);
+    return SAMP_OK;
+}
+
+static samp_status look_inside(samp_validation *v, const samp_weight_ref *weight, samp_error *error)
+{
+    void *parts[SAMP_PARTS_MAX] = {0};
+    bool good = false;
+    samp_status status = read_scales(v, weight, parts, &good, error);
+    if (status == SAMP_OK && good && v->options->depth == SAMP_VALIDATE_DEEP)
+        status = samp__validate_values(v, weight, parts, error);
+    samp_model_free_parts(parts);
+    return status;
+}
+
+/* ---- all weights
+ * ---------------------------------------------------------------------------------- */
+
+static samp_status validate_weight(samp_validation *v, size_t index, samp_error *error)
+{
+    samp_weight_ref weight = {.activation_bits = 16};
+    uint64_t rows, cols;
+    char name[SAMP_TENSOR_NAME_MAX];
+    samp_weight_at(&v->config, index, &weight.role, &weight.layer);
+    samp_role_name(weight.role, weight.layer, name);
+    snprintf(weight.name, sizeof weight.name, "%.95s", name);
+    samp_role_shape(weight.role, &v->config, &rows, &cols);
+    SAMP_TRY(choose_format(v, &weight, error));
+    if (!weight.format) return SAMP_OK;
+    SAMP_TRY(weight.format->layout(rows, cols, &weight.layout, error));
+    bool complete = true;
+    for (int i = 0; i < weight.layout.n_parts; i++) complete &= check_part(v, &weight, i);
+    if (!complete || v->options->depth == SAMP_VALIDATE_HEADERS) return SAMP_OK;
+    return look_inside(v, &weight, error);
+}
+
+static bool names_a_weight(const samp_validation *v, const char *module)
+{
+    char name[SAMP_TENSOR_NAME_MAX];
+    size_t n = strlen(module);
+    for (size_t i = 0; i < samp_weight_count(&v->config); i++) {
+        samp_role role;
+        uint32_t layer;
+        samp_weight_at(&v->config, i, &role, &layer);
+        samp_role_name(role, layer, name);
+        if (strncmp(name, module, n) == 0 && strcmp(name + n, ".weight") == 0) return true;
+    }
+    return false;
+}
+
+static void find_unknown_modules(samp_validation *v)
+{
+    const char *module;
+    json_t *value;
+    json_object_foreach((json_t *)v->modules, module, value) if (!names_a_weight(v, module))
+        samp_findings_add(v->findings, SAMP_FINDING_QUANT_MODULE, "config.json", module,
+                          "the model that config.json describes has no such module");
+}
+
+/* What no weight uses: the duplicate of a tied head, stored rotary frequencies (harmless), or more.
+ */
+static void find_extra_tensors(samp_validation *v)
+{
+    for (size_t i = 0; i < v->n_tensors; i++) {
+        const char *name = v->tensors[i].name;
+        if (v->used[i] || strstr(name, ".rotary_emb.inv_freq")) continue;
+        if (v->config.tied_embeddings && strncmp(name, "lm_head.", 8) == 0)
+            samp_findings_add(v->findings, SAMP_FINDING_TIED_HEAD, shard_of(v, &v->tensors[i]),
+                              name, "tie_word_embeddings is true");
+        else
+            samp_findings_add(v->findings, SAMP_FINDING_TENSOR_EXTRA, shard_of(v, &v->tensors[i]),
+                              name, "a %s of %u layers has no such tensor", v->config.architecture,
+                              v->config.n_layers);
+    }
+}
+
+samp_status samp__validate_tensors(samp_validation *v, samp_error *error)
+{
+    if (!v->has_config || v->n_shards == 0) return SAMP_OK;
+    find_unknown_modules(v);
+    for (size_t i = 0; i < samp_weight_count(&v->config); i++)
+        SAMP_TRY(validate_weight(v, i, error));
+    /* Without quantization_config, scale tensors would all count as extra: one finding said it
+     * already. */
+    if (!v->findings->counts[SAMP_FINDING_QUANT_ABSENT]) find_extra_tensors(v);
+    return SAMP_OK;
+}
