@@ -16,17 +16,36 @@ static void unpack_nibbles(const uint8_t nibbles[32], uint8_t u[64])
     }
 }
 
+/* Eight bytes of 0 or 1 <-> the bits of a byte, byte i being bit i: one multiply moves bit 0 of
+ * byte i to bit 56+i; the other way the byte is copied to all eight, each keeps its own bit, and an
+ * addition carries that up to bit 7. */
+static uint8_t gather_bits(uint64_t bytes) { return (uint8_t)(bytes * 0x0102040810204080u >> 56); }
+
+static uint64_t spread_bits(uint8_t bits)
+{
+    uint64_t own = bits * 0x0101010101010101u & 0x8040201008040201u;
+    return (own + 0x7f7f7f7f7f7f7f7fu) >> 7 & 0x0101010101010101u;
+}
+
 void samp_int5_pack(const uint8_t u[64], uint8_t nibbles[32], uint8_t high[8])
 {
     pack_nibbles(u, nibbles);
-    memset(high, 0, 8);
-    for (int i = 0; i < 64; i++) high[i / 8] |= (uint8_t)((u[i] >> 4 & 1) << i % 8);
+    for (int i = 0; i < 8; i++) {
+        uint64_t eight;
+        memcpy(&eight, u + 8 * i, sizeof eight);
+        high[i] = gather_bits(eight >> 4 & 0x0101010101010101u);
+    }
 }
 
 void samp_int5_unpack(const uint8_t nibbles[32], const uint8_t high[8], uint8_t u[64])
 {
     unpack_nibbles(nibbles, u);
-    for (int i = 0; i < 64; i++) u[i] |= (uint8_t)((high[i / 8] >> i % 8 & 1) << 4);
+    for (int i = 0; i < 8; i++) {
+        uint64_t eight;
+        memcpy(&eight, u + 8 * i, sizeof eight);
+        eight |= spread_bits(high[i]) << 4;
+        memcpy(u + 8 * i, &eight, sizeof eight);
+    }
 }
 
 void samp_int6_pack(const uint8_t u[64], uint8_t nibbles[32], uint8_t high[16])
@@ -40,5 +59,6 @@ void samp_int6_pack(const uint8_t u[64], uint8_t nibbles[32], uint8_t high[16])
 void samp_int6_unpack(const uint8_t nibbles[32], const uint8_t high[16], uint8_t u[64])
 {
     unpack_nibbles(nibbles, u);
-    for (int i = 0; i < 64; i++) u[i] |= (uint8_t)((high[i % 16] >> 2 * (i / 16) & 3) << 4);
+    for (int k = 0; k < 4; k++)
+        for (int j = 0; j < 16; j++) u[16 * k + j] |= (uint8_t)((high[j] >> 2 * k & 3) << 4);
 }

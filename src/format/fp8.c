@@ -58,7 +58,7 @@ static void encode(const samp_layout *layout, const float *w, uint64_t row0, uin
     for (uint64_t r = 0; r < n_rows; r++) {
         for (uint64_t g = 0; g < n_scales; g++) {
             uint64_t at = r * cols + g * span, n = min_u64(span, cols - g * span);
-            float scale = fmaxf(kernels->absmax(w + at, n) / e4m3_max, FLT_MIN);
+            float scale = fmaxf(fabsf(kernels->extreme(w + at, n)) / e4m3_max, FLT_MIN);
             samp__store_f32(parts[1], (row0 + r) * n_scales + g, scale);
             kernels->float_to_e4m3(w + at, n, scale, codes + at);
         }
@@ -109,12 +109,12 @@ static void integer_form(const samp_layout *layout, const void *const parts[], u
                 float x = samp_e4m3_to_float(codes[r * cols + first + i]) * scale;
                 w[i] = isnan(x) ? 0 : x; /* code 0x7f: never written by us */
             }
-            float m = samp__kernels_scalar.absmax(w, n), step = m / 127.0f;
+            float m = fabsf(samp__kernels_scalar.extreme(w, n)), step = m / 127.0f;
             if (step < FLT_MIN) step = 0;
             out->scale[r * groups + g] = step;
             if (step == 0) continue;
             int8_t *t = out->t + r * groups * GROUP + first;
-            for (uint64_t i = 0; i < n; i++) t[i] = (int8_t)nearbyintf(w[i] / step);
+            for (uint64_t i = 0; i < n; i++) t[i] = (int8_t)samp__round(w[i] / step);
         }
     }
 }

@@ -12,15 +12,6 @@ void samp__scale_parts(samp_layout *layout, int group)
     layout->work_floats = layout->rows * groups;
 }
 
-/* The weight of the largest magnitude, with its sign; the first of equals. */
-static float extreme(const samp__kernels *kernels, const float *w, uint64_t n)
-{
-    float m = kernels->absmax(w, n);
-    for (uint64_t i = 0; i < n; i++)
-        if (fabsf(w[i]) == m) return w[i];
-    return 0;
-}
-
 static int8_t scale_code(const samp__group_spec *spec, float scale, float row_scale)
 {
     float steps = fabsf(scale) / row_scale;
@@ -109,7 +100,7 @@ void samp__row_scales(const samp__group_spec *spec, const samp__kernels *kernels
 {
     uint64_t groups = samp__group_count(cols, spec->group);
     for (uint64_t g = 0; g < groups; g++)
-        work[g] = extreme(kernels, w + g * (uint64_t)spec->group, group_length(spec, cols, g)) /
+        work[g] = kernels->extreme(w + g * (uint64_t)spec->group, group_length(spec, cols, g)) /
                   spec->end;
     *row_scale = row_scale_of(work, groups);
     for (uint64_t g = 0; g < groups; g++)

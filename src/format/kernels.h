@@ -10,6 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* rint for |x| below 2^22, ties to even, without a call: adding 1.5*2^23 leaves no room for a
+ * fraction. */
+static inline float samp__round(float x)
+{
+    const float shift = 0x1.8p23f;
+    return (x + shift) - shift;
+}
+
 /* The values t that a code can stand for: a 16-entry codebook, or the integers low … high. */
 typedef struct samp__levels {
     const float *value;    /* [16] ascending, NULL for integers */
@@ -25,7 +33,8 @@ typedef struct samp__fit {
 } samp__fit;
 
 typedef struct samp__kernels {
-    float (*absmax)(const float *w, size_t n);
+    /* The weight of the largest magnitude, the positive of equals; 0 (positive) when n is 0. */
+    float (*extreme)(const float *w, size_t n);
 
     /* Code = how many of the 15 ascending midpoints are below w*inv (a tie takes the lower code);
      * two codes a byte, even element in the high nibble. An odd last one is paired with code `pad`.
@@ -36,7 +45,7 @@ typedef struct samp__kernels {
     void (*codebook_unpack)(const uint8_t *packed, size_t n, float scale, const float value[16],
                             float *out);
 
-    /* t = clamp(rint(w*inv), low, high), ties to even. */
+    /* t = rint of w*inv clamped to low … high (integers), ties to even. */
     void (*round_integers)(const float *w, size_t n, float inv, float low, float high, int8_t *t);
 
     /* out = scale * (float)t */

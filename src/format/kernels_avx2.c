@@ -14,21 +14,23 @@
 
 static const samp__kernels *const scalar = &samp__kernels_scalar;
 
-float samp__avx2_absmax(const float *w, size_t n)
+float samp__avx2_extreme(const float *w, size_t n)
 {
-    const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
-    __m256 a = _mm256_setzero_ps(), b = a;
+    __m256 low = _mm256_setzero_ps(), high = low;
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        a = _mm256_max_ps(a, _mm256_and_ps(magnitude, _mm256_loadu_ps(w + i)));
-        b = _mm256_max_ps(b, _mm256_and_ps(magnitude, _mm256_loadu_ps(w + i + 8)));
+    for (; i + 8 <= n; i += 8) {
+        __m256 x = _mm256_loadu_ps(w + i);
+        low = _mm256_min_ps(x, low); /* of two zeros the second operand, which is positive */
+        high = _mm256_max_ps(x, high);
     }
-    a = _mm256_max_ps(a, b);
-    __m128 c = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    c = _mm_max_ps(c, _mm_movehl_ps(c, c));
-    float m = _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
-    float rest = scalar->absmax(w + i, n - i);
-    return m > rest ? m : rest;
+    /* lows negated, so that both are folded as maxima */
+    __m256 minus = _mm256_sub_ps(_mm256_setzero_ps(), low);
+    __m256 both = _mm256_max_ps(_mm256_unpacklo_ps(high, minus), _mm256_unpackhi_ps(high, minus));
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(both), _mm256_extractf128_ps(both, 1));
+    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    float largest[3] = {_mm_cvtss_f32(four), -_mm_cvtss_f32(_mm_movehdup_ps(four)),
+                        scalar->extreme(w + i, n - i)};
+    return scalar->extreme(largest, 3);
 }
 
 /* A codebook in registers: the midpoints by level of the bisection, and the values. */
@@ -62,8 +64,7 @@ static inline __m256i bisect(const codebook *book, __m256 x, __m256 *upper)
     __m256i high = _mm256_castps_si256(bit3);
     __m256i code = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_add_epi32(high, high));
     code = _mm256_sub_epi32(code, bit2);
-    /* permutevar looks at 3 bits of the index: `third` repeats, so its bit 2 does not matter */
-    __m256 third = _mm256_permutevar8x32_ps(book->third, code);
+    __m256 third = _mm256_permutevar_ps(book->third, code);
     __m256i bit1 = _mm256_castps_si256(_mm256_cmp_ps(x, third, _CMP_GT_OQ));
     code = _mm256_sub_epi32(_mm256_add_epi32(code, code), bit1);
     __m256 fourth = _mm256_permutevar8x32_ps(book->fourth, code);
@@ -177,42 +178,54 @@ static inline float lane_sum(__m256 low, __m256 high)
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+/* Sums of 16 lanes, as two registers of 8. */
 typedef struct fit_sums {
-    __m256 wt[2], tt[2], error[2];
+    __m256 wt, tt, error;
 } fit_sums;
 
-static inline void fit_add(fit_sums *sums, int half, __m256 w, __m256 h, __m256 t, __m256 scale)
+static inline void fit_add(fit_sums *sums, __m256 w, __m256 h, __m256 t, __m256 scale)
 {
     __m256 ht = _mm256_mul_ps(h, t), rest = _mm256_sub_ps(w, _mm256_mul_ps(scale, t));
-    sums->wt[half] = _mm256_add_ps(sums->wt[half], _mm256_mul_ps(ht, w));
-    sums->tt[half] = _mm256_add_ps(sums->tt[half], _mm256_mul_ps(ht, t));
-    sums->error[half] =
-        _mm256_add_ps(sums->error[half], _mm256_mul_ps(_mm256_mul_ps(h, rest), rest));
+    sums->wt = _mm256_add_ps(sums->wt, _mm256_mul_ps(ht, w));
+    sums->tt = _mm256_add_ps(sums->tt, _mm256_mul_ps(ht, t));
+    sums->error = _mm256_add_ps(sums->error, _mm256_mul_ps(_mm256_mul_ps(h, rest), rest));
+}
+
+static inline void fit_codebook(fit_sums *sums, const codebook *book, const float *w,
+                                const float *h, __m256 factor, __m256 scale)
+{
+    __m256 upper, x = _mm256_loadu_ps(w);
+    __m256i code = bisect(book, _mm256_mul_ps(x, factor), &upper);
+    fit_add(sums, x, _mm256_loadu_ps(h), level_of_code(book, code, upper), scale);
+}
+
+static inline void fit_integers(fit_sums *sums, __m256 low, __m256 high, const float *w,
+                                const float *h, __m256 factor, __m256 scale)
+{
+    __m256 x = _mm256_loadu_ps(w);
+    __m256i t = round_clamped(_mm256_mul_ps(x, factor), low, high);
+    fit_add(sums, x, _mm256_loadu_ps(h), _mm256_cvtepi32_ps(t), scale);
 }
 
 static samp__fit fit(const samp__levels *levels, const float *w, const float *h, size_t n,
                      float scale)
 {
     const __m256 factor = _mm256_set1_ps(1.0f / scale), scales = _mm256_set1_ps(scale);
-    fit_sums sums = {0};
+    fit_sums a = {0}, b = {0};
     if (levels->value) {
         const codebook book = load_codebook(levels->midpoint, levels->value);
-        for (size_t i = 0; i < n; i += 8) {
-            __m256 upper, x = _mm256_loadu_ps(w + i);
-            __m256i code = bisect(&book, _mm256_mul_ps(x, factor), &upper);
-            fit_add(&sums, i / 8 % 2, x, _mm256_loadu_ps(h + i), level_of_code(&book, code, upper),
-                    scales);
+        for (size_t i = 0; i < n; i += 16) {
+            fit_codebook(&a, &book, w + i, h + i, factor, scales);
+            fit_codebook(&b, &book, w + i + 8, h + i + 8, factor, scales);
         }
     } else {
         const __m256 low = _mm256_set1_ps(levels->low), high = _mm256_set1_ps(levels->high);
-        for (size_t i = 0; i < n; i += 8) {
-            __m256 x = _mm256_loadu_ps(w + i);
-            __m256i t = round_clamped(_mm256_mul_ps(x, factor), low, high);
-            fit_add(&sums, i / 8 % 2, x, _mm256_loadu_ps(h + i), _mm256_cvtepi32_ps(t), scales);
+        for (size_t i = 0; i < n; i += 16) {
+            fit_integers(&a, low, high, w + i, h + i, factor, scales);
+            fit_integers(&b, low, high, w + i + 8, h + i + 8, factor, scales);
         }
     }
-    return (samp__fit){lane_sum(sums.wt[0], sums.wt[1]), lane_sum(sums.tt[0], sums.tt[1]),
-                       lane_sum(sums.error[0], sums.error[1])};
+    return (samp__fit){lane_sum(a.wt, b.wt), lane_sum(a.tt, b.tt), lane_sum(a.error, b.error)};
 }
 
 void samp__avx2_bf16_to_float(const void *in, size_t n, float *out)
@@ -328,7 +341,7 @@ void samp__avx2_e4m3_to_float(const uint8_t *in, size_t n, float scale, float *o
     scalar->e4m3_to_float(in + i, n - i, scale, out + i);
 }
 
-const samp__kernels samp__kernels_avx2 = {.absmax = samp__avx2_absmax,
+const samp__kernels samp__kernels_avx2 = {.extreme = samp__avx2_extreme,
                                           .codebook_pack = codebook_pack,
                                           .codebook_unpack = samp__avx2_codebook_unpack,
                                           .round_integers = samp__avx2_round_integers,

@@ -91,7 +91,7 @@ static samp__fit fit(const samp__levels *levels, const float *w, const float *h,
     return (samp__fit){lane_sum(wt), lane_sum(tt), lane_sum(error)};
 }
 
-const samp__kernels samp__kernels_avx512 = {.absmax = samp__avx2_absmax,
+const samp__kernels samp__kernels_avx512 = {.extreme = samp__avx2_extreme,
                                             .codebook_pack = codebook_pack,
                                             .codebook_unpack = samp__avx2_codebook_unpack,
                                             .round_integers = samp__avx2_round_integers,

@@ -5,11 +5,14 @@
 
 #include <math.h>
 
-static float absmax(const float *w, size_t n)
+static float extreme(const float *w, size_t n)
 {
-    float m = 0;
-    for (size_t i = 0; i < n; i++) m = fmaxf(m, fabsf(w[i]));
-    return m;
+    float low = 0, high = 0;
+    for (size_t i = 0; i < n; i++) {
+        low = w[i] < low ? w[i] : low;
+        high = w[i] > high ? w[i] : high;
+    }
+    return high >= -low ? high : low;
 }
 
 static unsigned nearest_code(float x, const float midpoint[15])
@@ -39,8 +42,8 @@ static void codebook_unpack(const uint8_t *packed, size_t n, float scale, const 
 static void round_integers(const float *w, size_t n, float inv, float low, float high, int8_t *t)
 {
     for (size_t i = 0; i < n; i++) {
-        float x = nearbyintf(w[i] * inv);
-        t[i] = (int8_t)(x < low ? low : x > high ? high : x);
+        float x = w[i] * inv;
+        t[i] = (int8_t)samp__round(x < low ? low : x > high ? high : x);
     }
 }
 
@@ -61,8 +64,7 @@ static float lane_sum(float lane[LANES])
 static float nearest_level(const samp__levels *levels, float x)
 {
     if (levels->value) return levels->value[nearest_code(x, levels->midpoint)];
-    float t = nearbyintf(x);
-    return t < levels->low ? levels->low : t > levels->high ? levels->high : t;
+    return samp__round(x < levels->low ? levels->low : x > levels->high ? levels->high : x);
 }
 
 static samp__fit fit(const samp__levels *levels, const float *w, const float *h, size_t n,
@@ -120,7 +122,7 @@ static void e4m3_to_float(const uint8_t *in, size_t n, float scale, float *out)
     for (size_t i = 0; i < n; i++) out[i] = samp_e4m3_to_float(in[i]) * scale;
 }
 
-const samp__kernels samp__kernels_scalar = {.absmax = absmax,
+const samp__kernels samp__kernels_scalar = {.extreme = extreme,
                                             .codebook_pack = codebook_pack,
                                             .codebook_unpack = codebook_unpack,
                                             .round_integers = round_integers,

@@ -28,7 +28,8 @@ void samp__nf4_pack(const samp__kernels *kernels, const float midpoint[15], cons
  * its stored absmax has the floor applied: so does bitsandbytes. */
 static float encode_short(const float midpoint[15], const float *w, uint64_t n, uint8_t *codes)
 {
-    float m = fmaxf(samp__kernels_scalar.absmax(w, n), absmax_floor), scaled[SAMP_NF4_BLOCK];
+    float m = fmaxf(fabsf(samp__kernels_scalar.extreme(w, n)), absmax_floor),
+          scaled[SAMP_NF4_BLOCK];
     for (uint64_t i = 0; i < n; i++) scaled[i] = w[i] / m;
     samp__nf4_pack(&samp__kernels_scalar, midpoint, scaled, n, 1.0f, codes);
     return m;
@@ -38,7 +39,7 @@ float samp__nf4_block(const samp__kernels *kernels, const float midpoint[15], co
                       uint64_t n, uint8_t *codes)
 {
     if (n < SAMP_NF4_BLOCK) return encode_short(midpoint, w, n, codes);
-    float m = kernels->absmax(w, n);
+    float m = fabsf(kernels->extreme(w, n));
     samp__nf4_pack(kernels, midpoint, w, n, 1.0f / fmaxf(m, absmax_floor), codes);
     return m;
 }

@@ -78,7 +78,7 @@ static samp_status nested_layout(uint64_t rows, uint64_t cols, samp_layout *out,
 static float search_block(const samp__kernels *kernels, const samp__levels *levels,
                           const samp__group *group, bool either)
 {
-    float m = kernels->absmax(group->w, group->n);
+    float m = fabsf(kernels->extreme(group->w, group->n));
     if (m < FLT_MIN) return 0;
     float scale = samp__search_scale(kernels, levels, group, m, either);
     return fabsf(scale) < FLT_MIN ? 0 : scale;

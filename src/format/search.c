@@ -18,20 +18,37 @@ void samp__group_load(samp__group *group, const float *w, size_t n, const float 
     for (size_t i = 0; i < n; i++) group->h[i] = moment ? moment[(first + i) % cols] : 1.0f;
 }
 
+typedef struct candidate {
+    float factor, gain;
+    float scale; /* least-squares scale of its codes */
+} candidate;
+
+static void try_factor(const samp__kernels *kernels, const samp__levels *levels,
+                       const float *scaled, const samp__group *group, float factor, candidate *best)
+{
+    samp__fit fit = kernels->fit(levels, scaled, group->h, group->n, factor);
+    float gain = fit.wt * fit.wt / fit.tt;
+    if (gain > best->gain) /* not when tt is 0 */
+        *best = (candidate){factor, gain, fit.wt / fit.tt};
+}
+
 float samp__search_scale(const samp__kernels *kernels, const samp__levels *levels,
                          const samp__group *group, float absmax_scale, bool either)
 {
+    static const float lowest = 0.62f, step = 0.03f; /* factors 0.62 … 1.10 */
     enum { FACTORS = 17 };
-    float scaled[SAMP__GROUP_MAX], inv = 1.0f / absmax_scale, best = 1.0f, best_gain = 0;
+    float scaled[SAMP__GROUP_MAX], inv = 1.0f / absmax_scale;
+    candidate best = {.scale = 1.0f};
     for (size_t i = 0; i < group->n; i++) scaled[i] = group->w[i] * inv;
-    for (int k = 0; k < FACTORS * (either ? 2 : 1); k++) {
-        float factor = 0.62f + 0.03f * (float)(k % FACTORS);
-        samp__fit fit =
-            kernels->fit(levels, scaled, group->h, group->n, k < FACTORS ? factor : -factor);
-        float gain = fit.wt * fit.wt / fit.tt;
-        if (!(gain > best_gain)) continue; /* also when tt is 0 */
-        best_gain = gain;
-        best = fit.wt / fit.tt;
+    for (int k = 0; k < FACTORS; k += 2) {
+        float factor = lowest + step * (float)k;
+        try_factor(kernels, levels, scaled, group, factor, &best);
+        if (either) try_factor(kernels, levels, scaled, group, -factor, &best);
     }
-    return best * absmax_scale;
+    float middle = best.factor;
+    if (middle != 0) {
+        try_factor(kernels, levels, scaled, group, middle - step, &best);
+        try_factor(kernels, levels, scaled, group, middle + step, &best);
+    }
+    return best.scale * absmax_scale;
 }

@@ -55,7 +55,7 @@ static void compare_lengths(const samp__kernels *simd, const float *x, const flo
     for (size_t n = 0; n <= 131; n++) {
         size_t at = n * 29 % 1000;
         const float *w = x + at;
-        float ma = scalar->absmax(w, n), mb = simd->absmax(w, n);
+        float ma = scalar->extreme(w, n), mb = simd->extreme(w, n);
         assert_memory_equal(&ma, &mb, sizeof ma);
         memset(a, 1, sizeof a), memset(b, 1, sizeof b);
         scalar->codebook_pack(w, n, 1.0f, midpoint, 7, a);
