@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# test_cli.sh BUILD: exit codes, error texts and help of the program as a stranger meets them.
+set -u
+samp=$1/samp
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+# expect CODE WORD -- COMMAND…: the exit code, and WORD somewhere in what was printed.
+expect() {
+    local code=$1 word=$2; shift 3
+    local got out
+    out=$("$@" 2>&1); got=$?
+    if [ "$got" != "$code" ] || ! grep -qF -- "$word" <<<"$out"; then
+        echo "FAILED: $*: exit $got (expected $code), output without «$word»:"; echo "$out" | head -5
+        failed=1
+    fi
+}
+
+expect 3 'Usage: samp COMMAND' -- "$samp"
+expect 0 'Usage: samp COMMAND' -- "$samp" --help
+expect 0 'samp 0.' -- "$samp" --version
+expect 3 "'frobnicate' is not a samp command" -- "$samp" frobnicate
+for command in $("$samp" --help | sed -n 's/^  \([a-z]\+\) .*/\1/p'); do
+    expect 0 'Examples:' -- "$samp" "$command" --help
+    expect 0 ".TH SAMP-${command^^} 1" -- bash -c "'$samp' help --man $command | tr a-z A-Z | sed 's/\.TH/.TH/'"
+    expect 3 'is not an option' -- "$samp" "$command" --no-such-option
+done
+expect 3 'did you mean --recipe?' -- "$samp" quantize --recip samp
+expect 3 'give one of --recipe NAME and --plan FILE' -- "$samp" quantize m --out "$work/o"
+expect 3 'expected one of samp|nf4' -- "$samp" quantize m --recipe q4 --out "$work/o"
+expect 2 "$work/none" -- "$samp" inspect "$work/none"
+expect 2 'none.gguf' -- "$samp" import "$work/none.gguf" --out "$work/o"
+echo 'this is not a model' >"$work/junk.gguf"
+expect 2 'junk.gguf' -- "$samp" import "$work/junk.gguf" --out "$work/o"
+[ ! -e "$work/o" ] || { echo "FAILED: a refused import left $work/o"; failed=1; }
+expect 2 'config.json' -- "$samp" generate "$work" -p x
+expect 1 'SAMP-CFG-001' -- "$samp" validate "$work"
+expect 3 'exclude each other' -- "$samp" validate --json --sarif "$work"
+expect 0 'SAMP-SHD-006' -- "$samp" validate --rules
+expect 0 '$69,120 a month' -- "$samp" cost --price 32 --baseline-price 128 --one-time 45000
+expect 0 '"dollars_per_year": 829440' -- "$samp" cost --price 32 --baseline-price 128 --json
+expect 3 'expected 0 to' -- "$samp" cost --price -1
+expect 3 'needs --price' -- "$samp" cost
+expect 2 'writing to standard output failed' -- bash -c "'$samp' --help >/dev/null; '$samp' help quantize >/dev/full"
+bash -n <("$samp" completion bash) || failed=1
+if command -v zsh >/dev/null; then zsh -n <("$samp" completion zsh) || failed=1; fi
+exit $failed
