@@ -2,6 +2,7 @@
 #include "command/command.h"
 #include "command/terminal.h"
 
+#include <ctype.h>
 #include <string.h>
 
 static const char intro[] =
@@ -117,8 +118,9 @@ void samp_help_man(FILE *out, const samp_command *command)
         man_overview(out);
         return;
     }
-    fprintf(out, ".TH SAMP\\-%s 1 \"\" \"samp %s\"\n.SH NAME\nsamp\\-%s \\- ", command->name,
-            SAMP_VERSION, command->name);
+    fputs(".TH SAMP\\-", out);
+    for (const char *c = command->name; *c; c++) fputc(toupper((unsigned char)*c), out);
+    fprintf(out, " 1 \"\" \"samp %s\"\n.SH NAME\nsamp\\-%s \\- ", SAMP_VERSION, command->name);
     man_text(out, command->summary);
     fprintf(out, ".SH SYNOPSIS\n.B samp %s\n[OPTIONS] ", command->name);
     man_text(out, command->arguments);
