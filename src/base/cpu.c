@@ -15,11 +15,16 @@ static const char *const names[] = {
 };
 
 #if defined(__x86_64__)
-/* clang 14's __builtin_cpu_supports does not know this one. */
+/* clang 14's __builtin_cpu_supports does not know this one. The answer is kept, because a virtual machine
+ * traps on cpuid, which takes microseconds, and small conversions ask for the level each time. */
 static bool has_f16c(void)
 {
-    unsigned eax, ebx, ecx, edx;
-    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && ecx & bit_F16C;
+    static _Atomic int known; /* 0 not asked, 1 no, 2 yes */
+    if (known == 0) {
+        unsigned eax, ebx, ecx, edx;
+        known = __get_cpuid(1, &eax, &ebx, &ecx, &edx) && ecx & bit_F16C ? 2 : 1;
+    }
+    return known == 2;
 }
 #endif
 

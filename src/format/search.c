@@ -15,7 +15,10 @@ void samp__group_load(samp__group *group, const float *w, size_t n, const float 
     memset(group, 0, sizeof *group);
     memcpy(group->w, w, n * sizeof *w);
     group->n = (n + 15) / 16 * 16;
-    for (size_t i = 0; i < n; i++) group->h[i] = moment ? moment[(first + i) % cols] : 1.0f;
+    for (size_t i = 0; i < n; i++) {
+        group->h[i] = moment ? moment[first] : 1.0f;
+        if (++first == cols) first = 0;
+    }
 }
 
 typedef struct candidate {

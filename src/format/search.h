@@ -16,8 +16,8 @@ typedef struct samp__group {
     size_t n;                 /* a multiple of 16 */
 } samp__group;
 
-/* n weights whose inputs are columns first, first+1, … of `cols`, wrapping around to the next row;
- * moment [cols] or NULL (all 1). */
+/* n weights whose inputs are columns first (below cols), first+1, … of `cols`, wrapping around to
+ * the next row; moment [cols] or NULL (all 1). */
 void samp__group_load(samp__group *group, const float *w, size_t n, const float *moment,
                       uint64_t first, uint64_t cols);
 
