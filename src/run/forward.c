@@ -27,10 +27,10 @@ static void multiply(const samp__network *net, samp_role role, uint32_t layer, u
 }
 
 /* Rotates q and k, appends k and v to the cache, attends. */
-static void attend(const samp__network *net, uint32_t layer, samp_kv *kv)
+static void attend(const samp__network *net, uint32_t kv_layer, samp_kv *kv)
 {
     const samp_config *c = &net->config;
-    samp_attention attention = {.layer = layer,
+    samp_attention attention = {.layer = kv_layer,
                                 .n_heads = c->n_heads,
                                 .n_kv_heads = c->n_kv_heads,
                                 .head_dim = c->head_dim,
@@ -43,26 +43,33 @@ static void attend(const samp__network *net, uint32_t layer, samp_kv *kv)
     net->backend->attention(net->device, kv, &attention);
 }
 
+void samp__forward_layer(const samp__network *net, const samp__layer *l, uint32_t layer,
+                         samp_kv *kv, uint32_t kv_layer, uint32_t n)
+{
+    samp_tensor *x = net->x;
+    multiply(net, SAMP_ROLE_Q, layer, n, norm(net, x, l->attn_norm), 3, l->qkv, net->qkv, false);
+    attend(net, kv_layer, kv);
+    multiply(net, SAMP_ROLE_O, layer, n, plain(net->attended), 1, l->o, &x, true);
+    multiply(net, SAMP_ROLE_GATE, layer, n, norm(net, x, l->mlp_norm), 2, l->gate_up, net->gate_up,
+             false);
+    multiply(net, SAMP_ROLE_DOWN, layer, n, silu(net->gate_up), 1, l->down, &x, true);
+}
+
+void samp__forward_head(const samp__network *net, const samp_tensor *x, uint32_t n)
+{
+    multiply(net, SAMP_ROLE_HEAD, 0, n, norm(net, x, net->final_norm), 1, net->head, net->logits,
+             false);
+}
+
 void samp__forward(const samp__network *net, samp_kv *kv, const samp_batch *batch,
                    const uint32_t *rows, uint32_t n_rows)
 {
     const samp_backend *run = net->backend;
-    uint32_t n = batch->n_tokens;
-    samp_tensor *x = net->x;
-
     run->begin(net->device, batch);
-    run->embed(net->device, net->embed[0], x);
-    for (uint32_t i = 0; i < net->config.n_layers; i++) {
-        const samp__layer *l = &net->layers[i];
-        multiply(net, SAMP_ROLE_Q, i, n, norm(net, x, l->attn_norm), 3, l->qkv, net->qkv, false);
-        attend(net, i, kv);
-        multiply(net, SAMP_ROLE_O, i, n, plain(net->attended), 1, l->o, &x, true);
-        multiply(net, SAMP_ROLE_GATE, i, n, norm(net, x, l->mlp_norm), 2, l->gate_up, net->gate_up,
-                 false);
-        multiply(net, SAMP_ROLE_DOWN, i, n, silu(net->gate_up), 1, l->down, &x, true);
-    }
+    run->embed(net->device, net->embed[0], net->x);
+    for (uint32_t i = 0; i < net->config.n_layers; i++)
+        samp__forward_layer(net, &net->layers[i], i, kv, i, batch->n_tokens);
     if (n_rows == 0) return;
-    run->gather(net->device, x, rows, n_rows, net->config.dim, net->last);
-    multiply(net, SAMP_ROLE_HEAD, 0, n_rows, norm(net, net->last, net->final_norm), 1, net->head,
-             net->logits, false);
+    run->gather(net->device, net->x, rows, n_rows, net->config.dim, net->last);
+    samp__forward_head(net, net->last, n_rows);
 }

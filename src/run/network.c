@@ -53,9 +53,8 @@ static samp_status load_matrix(samp__network *network, samp_model *model,
     return SAMP_OK;
 }
 
-/* A tensor on the device with these n values. */
-static samp_status upload(samp__network *network, const float *values, size_t n, samp_tensor **out,
-                          samp_error *error)
+samp_status samp__network_upload(samp__network *network, const float *values, size_t n,
+                                 samp_tensor **out, samp_error *error)
 {
     SAMP_TRY(network->backend->tensor_create(network->device, n, out, error));
     samp_status status = network->backend->tensor_set(network->device, *out, values, n, error);
@@ -73,7 +72,7 @@ static samp_status load_norm(samp__network *network, samp_model *model, const sa
     if (!values) return samp_fail(error, SAMP_NOMEM, "%s: out of memory", ref->name);
     samp_tensor *tensor = NULL;
     samp_status status = samp_model_read_vector(model, ref, values, error);
-    if (status == SAMP_OK) status = upload(network, values, network->config.dim, &tensor, error);
+    if (status == SAMP_OK) status = samp__network_upload(network, values, network->config.dim, &tensor, error);
     samp_free(values);
     SAMP_TRY(status);
     network->norms[network->n_norms++] = tensor;
@@ -104,7 +103,7 @@ static samp_status load_weights(samp__network *network, samp_model *model,
 
 /* cos and sin of position * frequency: in double, because the angle of a late position needs more
  * than the 24 bits of a float to be known to a float's precision. */
-static samp_status make_rope(samp__network *network, uint32_t n_positions, samp_error *error)
+samp_status samp__network_rope(samp__network *network, uint32_t n_positions, samp_error *error)
 {
     uint32_t half = network->config.head_dim / 2;
     uint64_t n;
@@ -123,7 +122,7 @@ static samp_status make_rope(samp__network *network, uint32_t n_positions, samp_
                 table[(position * half + i) * 2] = (float)cos(angle);
                 table[(position * half + i) * 2 + 1] = (float)sin(angle);
             }
-        status = upload(network, table, n, &network->rope, error);
+        status = samp__network_upload(network, table, n, &network->rope, error);
     }
     samp_free(frequencies);
     samp_free(table);
@@ -150,13 +149,12 @@ samp_status samp__network_load(samp__network *network, samp_model *model, uint32
     if (!network->layers || !network->weights || !network->norms)
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory", samp_model_folder(model));
     SAMP_TRY(load_weights(network, model, progress, error));
-    SAMP_TRY(make_rope(network, n_positions, error));
+    SAMP_TRY(samp__network_rope(network, n_positions, error));
     network->weight_bytes = bytes_a_token(network);
     return SAMP_OK;
 }
 
-/* ---- the tensors of a step
- * -------------------------------------------------------------------------------- */
+/* ---- the tensors of a step ---- */
 
 static void drop(samp__network *network, samp_tensor *tensor)
 {

@@ -45,9 +45,20 @@ void samp__network_release(samp__network *network);
 samp_status samp__network_reserve(samp__network *network, uint32_t n_tokens, uint32_t n_rows,
                                   samp_error *error);
 
+/* Values to the device as a new tensor. */
+samp_status samp__network_upload(samp__network *network, const float *values, size_t n,
+                                 samp_tensor **out, samp_error *error);
+/* Makes the table of rotations for positions 0 … n_positions-1; config is set. */
+samp_status samp__network_rope(samp__network *network, uint32_t n_positions, samp_error *error);
+
 /* Enqueues one step. rows [n_rows] are the tokens of the batch whose logits are wanted: they come
  * to network->logits in this order. Batch and rows must live until sync. */
 void samp__forward(const samp__network *network, samp_kv *kv, const samp_batch *batch,
                    const uint32_t *rows, uint32_t n_rows);
+/* Its parts, for those who run layer by layer (run/layered.c): layer `layer` on network->x, with
+ * keys and values in layer kv_layer of the cache; and the logits of n rows of x. */
+void samp__forward_layer(const samp__network *network, const samp__layer *weights, uint32_t layer,
+                         samp_kv *kv, uint32_t kv_layer, uint32_t n);
+void samp__forward_head(const samp__network *network, const samp_tensor *x, uint32_t n);
 
 #endif

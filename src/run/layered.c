@@ -1,0 +1,263 @@
+/* A model run one layer at a time. The network inside has no layers of its own: blocks bring them.
+ */
+#include "run/layered.h"
+
+#include "base/memory.h"
+#include "run/network.h"
+
+#include <string.h>
+
+struct samp_layered {
+    samp__network network; /* tensors of a step, rope, final norm, head */
+    samp_model *model;
+    samp_kv *kv; /* one layer */
+    uint32_t window;
+    uint32_t *blocks;   /* [window/64] KV blocks 0, 1, 2, … */
+    int32_t *no_tokens; /* [window] zeros, for steps that embed nothing */
+    samp_weight *head;
+    samp_tensor *final_norm;
+};
+
+struct samp_layered_block {
+    uint32_t layer;
+    samp__layer weights;
+    samp_weight *matrices[7]; /* the same, for release */
+    samp_tensor *norms[2];
+    size_t n_matrices, n_norms;
+};
+
+/* One matrix on the device: the model's own, or what replace gives. */
+static samp_status create_matrix(samp_layered *l, const samp_weight_ref *ref,
+                                 const samp_replace *replace, bool embed, samp_weight **out,
+                                 samp_error *error)
+{
+    const samp_backend *backend = l->network.backend;
+    void *parts[SAMP_PARTS_MAX] = {0};
+    samp_weight_source source = {.name = ref->name,
+                                 .format = ref->format,
+                                 .layout = &ref->layout,
+                                 .activation_bits = ref->activation_bits,
+                                 .embed = embed};
+    bool replaced = false;
+    if (replace && replace->source)
+        SAMP_TRY(replace->source(replace->context, ref, &source, &replaced, error));
+    if (!replaced) {
+        SAMP_TRY(samp_model_read_parts(l->model, ref, parts, error));
+        source.parts = (const void *const *)parts;
+    }
+    samp_status status = backend->weight_create(l->network.device, &source, out, error);
+    samp_model_free_parts(parts);
+    return status;
+}
+
+static samp_status create_norm(samp_layered *l, const samp_weight_ref *ref, samp_tensor **out,
+                               samp_error *error)
+{
+    uint32_t dim = l->network.config.dim;
+    float *values = samp_alloc(dim, sizeof *values);
+    if (!values) return samp_fail(error, SAMP_NOMEM, "%s: out of memory", ref->name);
+    samp_status status = samp_model_read_vector(l->model, ref, values, error);
+    if (status == SAMP_OK) status = samp__network_upload(&l->network, values, dim, out, error);
+    samp_free(values);
+    return status;
+}
+
+static samp_status open_tables(samp_layered *l, samp_error *error)
+{
+    uint32_t n_blocks = (l->window + SAMP_KV_BLOCK - 1) / SAMP_KV_BLOCK;
+    l->blocks = samp_alloc(n_blocks, sizeof *l->blocks);
+    l->no_tokens = samp_alloc(l->window, sizeof *l->no_tokens);
+    if (!l->blocks || !l->no_tokens)
+        return samp_fail(error, SAMP_NOMEM, "out of memory for a window of %u", l->window);
+    for (uint32_t i = 0; i < n_blocks; i++) l->blocks[i] = i;
+    return SAMP_OK;
+}
+
+samp_status samp_layered_open(samp_layered **out, samp_model *model,
+                              const samp_session_options *options, uint32_t window,
+                              samp_error *error)
+{
+    *out = NULL;
+    samp_layered *l = samp_alloc(1, sizeof *l);
+    if (!l) return samp_fail(error, SAMP_NOMEM, "out of memory");
+    l->model = model;
+    l->window = window;
+    samp__network *net = &l->network;
+    net->config = *samp_model_config(model);
+    net->backend = samp_cpu_backend();
+    samp_status status = SAMP_OK;
+    if (options->backend && strcmp(options->backend, "cpu") != 0)
+        status = samp_backend_load(options->backend, &net->backend, error);
+    samp_device_options device = {.n_threads = options->n_threads, .exact = options->exact};
+    samp_kv_shape shape = {.n_layers = 1,
+                           .n_blocks = (window + SAMP_KV_BLOCK - 1) / SAMP_KV_BLOCK,
+                           .n_kv_heads = net->config.n_kv_heads,
+                           .head_dim = net->config.head_dim,
+                           .type = options->kv_type};
+    if (status == SAMP_OK) status = net->backend->open(&net->device, &device, error);
+    if (status == SAMP_OK) status = net->backend->kv_create(net->device, &shape, &l->kv, error);
+    if (status == SAMP_OK) status = samp__network_rope(net, window, error);
+    if (status == SAMP_OK) status = samp__network_reserve(net, window, 1, error);
+    if (status == SAMP_OK)
+        status = create_norm(l, samp_model_weight(model, SAMP_ROLE_FINAL_NORM, 0), &l->final_norm,
+                             error);
+    if (status == SAMP_OK) status = open_tables(l, error);
+    net->final_norm = l->final_norm;
+    if (status != SAMP_OK) {
+        samp_layered_close(l);
+        return status;
+    }
+    *out = l;
+    return SAMP_OK;
+}
+
+void samp_layered_close(samp_layered *l)
+{
+    if (!l) return;
+    const samp_backend *backend = l->network.backend;
+    samp_device *device = l->network.device;
+    if (device) {
+        samp_layered_head_release(l);
+        if (l->final_norm) backend->tensor_release(device, l->final_norm);
+        if (l->kv) backend->kv_release(device, l->kv);
+        samp__network_release(&l->network);
+        backend->close(device);
+    }
+    samp_free(l->blocks);
+    samp_free(l->no_tokens);
+    samp_free(l);
+}
+
+/* Starts a step over positions 0 … n-1 of one sequence. batch and seq live until its sync. */
+static void begin(samp_layered *l, const int32_t *tokens, uint32_t n, samp_batch_seq *seq,
+                  samp_batch *batch)
+{
+    *seq = (samp_batch_seq){.first = 0, .count = n, .start = 0, .blocks = l->blocks};
+    *batch = (samp_batch){.n_tokens = n, .n_seqs = 1, .tokens = tokens, .seqs = seq};
+    l->network.backend->begin(l->network.device, batch);
+}
+
+samp_status samp_layered_embed(samp_layered *l, const samp_replace *replace, const int32_t *tokens,
+                               uint32_t n, float *x, samp_error *error)
+{
+    const samp__network *net = &l->network;
+    samp_weight *weight = NULL;
+    SAMP_TRY(create_matrix(l, samp_model_weight(l->model, SAMP_ROLE_EMBED, 0), replace, true,
+                           &weight, error));
+    samp_status status = SAMP_OK;
+    for (uint32_t at = 0; at < n && status == SAMP_OK; at += l->window) {
+        samp_batch_seq seq;
+        samp_batch batch;
+        uint32_t count = n - at < l->window ? n - at : l->window;
+        begin(l, tokens + at, count, &seq, &batch);
+        net->backend->embed(net->device, weight, net->x);
+        net->backend->read(net->device, net->x, 0, (size_t)count * net->config.dim,
+                           x + (size_t)at * net->config.dim);
+        status = net->backend->sync(net->device, error);
+    }
+    net->backend->weight_release(net->device, weight);
+    return status;
+}
+
+static samp_status block_norm(samp_layered *l, samp_layered_block *b, samp_role role,
+                              const samp_tensor **slot, samp_error *error)
+{
+    samp_tensor *tensor = NULL;
+    SAMP_TRY(create_norm(l, samp_model_weight(l->model, role, b->layer), &tensor, error));
+    b->norms[b->n_norms++] = tensor;
+    *slot = tensor;
+    return SAMP_OK;
+}
+
+static samp_status block_matrices(samp_layered *l, samp_layered_block *b,
+                                  const samp_replace *replace, samp_error *error)
+{
+    const struct {
+        samp_role role;
+        const samp_weight **slot;
+    } slots[] = {{SAMP_ROLE_Q, &b->weights.qkv[0]},        {SAMP_ROLE_K, &b->weights.qkv[1]},
+                 {SAMP_ROLE_V, &b->weights.qkv[2]},        {SAMP_ROLE_O, &b->weights.o[0]},
+                 {SAMP_ROLE_GATE, &b->weights.gate_up[0]}, {SAMP_ROLE_UP, &b->weights.gate_up[1]},
+                 {SAMP_ROLE_DOWN, &b->weights.down[0]}};
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
+        samp_weight *weight = NULL;
+        const samp_weight_ref *ref = samp_model_weight(l->model, slots[i].role, b->layer);
+        SAMP_TRY(create_matrix(l, ref, replace, false, &weight, error));
+        b->matrices[b->n_matrices++] = weight;
+        *slots[i].slot = weight;
+    }
+    SAMP_TRY(block_norm(l, b, SAMP_ROLE_ATTN_NORM, &b->weights.attn_norm, error));
+    return block_norm(l, b, SAMP_ROLE_MLP_NORM, &b->weights.mlp_norm, error);
+}
+
+samp_status samp_layered_block_create(samp_layered *l, uint32_t layer, const samp_replace *replace,
+                                      samp_layered_block **out, samp_error *error)
+{
+    *out = NULL;
+    samp_layered_block *block = samp_alloc(1, sizeof *block);
+    if (!block) return samp_fail(error, SAMP_NOMEM, "out of memory for layer %u", layer);
+    block->layer = layer;
+    samp_status status = block_matrices(l, block, replace, error);
+    if (status == SAMP_OK)
+        *out = block;
+    else
+        samp_layered_block_release(l, block);
+    return status;
+}
+
+void samp_layered_block_release(samp_layered *l, samp_layered_block *block)
+{
+    if (!block) return;
+    for (size_t i = 0; i < block->n_matrices; i++)
+        l->network.backend->weight_release(l->network.device, block->matrices[i]);
+    for (size_t i = 0; i < block->n_norms; i++)
+        l->network.backend->tensor_release(l->network.device, block->norms[i]);
+    samp_free(block);
+}
+
+samp_status samp_layered_run(samp_layered *l, const samp_layered_block *block, uint32_t n, float *x,
+                             const samp_tap *tap, samp_error *error)
+{
+    samp__network *net = &l->network;
+    size_t values = (size_t)n * net->config.dim;
+    samp_batch_seq seq;
+    samp_batch batch;
+    net->tap = tap ? *tap : (samp_tap){0};
+    SAMP_TRY(net->backend->tensor_set(net->device, net->x, x, values, error));
+    begin(l, l->no_tokens, n, &seq, &batch);
+    samp__forward_layer(net, &block->weights, block->layer, l->kv, 0, n);
+    net->backend->read(net->device, net->x, 0, values, x);
+    return net->backend->sync(net->device, error);
+}
+
+samp_status samp_layered_head_create(samp_layered *l, const samp_replace *replace,
+                                     samp_error *error)
+{
+    samp_layered_head_release(l);
+    const samp_weight_ref *ref = samp_model_weight(l->model, SAMP_ROLE_HEAD, 0);
+    SAMP_TRY(create_matrix(l, ref, replace, false, &l->head, error));
+    l->network.head[0] = l->head;
+    return SAMP_OK;
+}
+
+void samp_layered_head_release(samp_layered *l)
+{
+    if (l->head) l->network.backend->weight_release(l->network.device, l->head);
+    l->head = NULL;
+    l->network.head[0] = NULL;
+}
+
+samp_status samp_layered_logits(samp_layered *l, const float *x, uint32_t n, float *logits,
+                                const samp_tap *tap, samp_error *error)
+{
+    samp__network *net = &l->network;
+    samp_batch_seq seq;
+    samp_batch batch;
+    net->tap = tap ? *tap : (samp_tap){0};
+    SAMP_TRY(samp__network_reserve(net, l->window, n, error));
+    SAMP_TRY(net->backend->tensor_set(net->device, net->x, x, (size_t)n * net->config.dim, error));
+    begin(l, l->no_tokens, n, &seq, &batch);
+    samp__forward_head(net, net->x, n);
+    net->backend->read(net->device, net->logits[0], 0, (size_t)n * net->config.vocab_size, logits);
+    return net->backend->sync(net->device, error);
+}
