@@ -37,16 +37,19 @@ struct samp_checkpoint {
     uint64_t total_size;
 };
 
-/* "PREFIX-00002-of-00003.safetensors": lengths and numbers; false for other names. */
+/* "PREFIX-00002-of-00003.safetensors" taken apart. */
 typedef struct shard_number {
     size_t prefix;
     unsigned number, total;
 } shard_number;
 
+/* false for a name of another form. */
 static bool parse_number(const char *name, shard_number *out)
 {
-    const char *of = strstr(name, "-of-"), *dash = of;
+    const char *of = NULL;
+    for (const char *next = strstr(name, "-of-"); next; next = strstr(next + 1, "-of-")) of = next;
     if (!of) return false;
+    const char *dash = of;
     while (dash > name && dash[-1] >= '0' && dash[-1] <= '9') dash--;
     size_t digits = (size_t)(of - dash);
     if (digits < 5 || digits > 9 || dash == name || dash[-1] != '-') return false;
@@ -57,7 +60,7 @@ static bool parse_number(const char *name, shard_number *out)
     if (*of < '0' || *of > '9') return false;
     unsigned long total = strtoul(of, &end, 10);
     out->total = (unsigned)total;
-    return end - of >= 5 && end - of <= 9 && strcmp(end, ".safetensors") == 0;
+    return total > 0 && end - of >= 5 && end - of <= 9 && strcmp(end, ".safetensors") == 0;
 }
 
 static int compare_texts(const void *a, const void *b)

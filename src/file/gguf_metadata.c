@@ -166,10 +166,7 @@ const char *samp__gguf_read_name(samp_gguf *gguf, samp_gguf_reader *reader, uint
     uint64_t length;
     const char *name = samp_gguf_reader_string(reader, &gguf->arena, max, &length, what);
     if (!name) return NULL;
-    bool plain = length > 0;
-    for (uint64_t i = 0; i < length && plain; i++)
-        plain = (unsigned char)name[i] >= 0x20 && name[i] != 0x7f;
-    if (plain) return name;
+    if (length > 0 && samp_name_is_plain(name, length)) return name;
     samp_cursor_fail(&reader->window, SAMP_CORRUPT, "%s is %s", what,
                      length ? "not plain text" : "empty");
     return NULL;

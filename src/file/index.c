@@ -8,13 +8,6 @@
 
 enum { ENTRIES_MAX = 1000000, SHARD_NAME_MAX = 255 };
 
-static bool has_control_byte(samp_json_text text)
-{
-    for (size_t i = 0; i < text.length; i++)
-        if ((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f) return true;
-    return false;
-}
-
 /* A file name in this very folder: no separator of any system, no hidden file, the right ending. */
 static bool shard_name_ok(samp_json_text name)
 {
@@ -22,7 +15,8 @@ static bool shard_name_ok(samp_json_text name)
     const size_t n_ending = sizeof ending - 1;
     if (name.length <= n_ending || name.length > SHARD_NAME_MAX || name.data[0] == '.')
         return false;
-    if (has_control_byte(name) || memchr(name.data, '/', name.length)) return false;
+    if (!samp_name_is_plain(name.data, name.length) || memchr(name.data, '/', name.length))
+        return false;
     if (memchr(name.data, '\\', name.length) || memchr(name.data, ':', name.length)) return false;
     return memcmp(name.data + name.length - n_ending, ending, n_ending) == 0;
 }
@@ -58,7 +52,8 @@ static bool read_weight_map(samp_index *index, samp_json_cursor *json)
     samp_json_text text;
     if (!samp_json_cursor_enter(json, '{')) return false;
     while (samp_json_cursor_member(json, &text)) {
-        if (text.length == 0 || text.length > SAMP_TENSOR_NAME_MAX || has_control_byte(text)) {
+        if (text.length == 0 || text.length > SAMP_TENSOR_NAME_MAX ||
+            !samp_name_is_plain(text.data, text.length)) {
             samp_cursor_fail(bytes, SAMP_CORRUPT,
                              "weight_map has a name that no tensor can have (%zu bytes)",
                              text.length);

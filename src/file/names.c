@@ -51,3 +51,10 @@ void samp_names_release(samp_names *names)
     samp_free(names->entries);
     *names = (samp_names){0};
 }
+
+bool samp_name_is_plain(const char *name, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f) return false;
+    return true;
+}

@@ -26,4 +26,7 @@ const char *samp_names_sort(samp_names *names);
 bool samp_names_find(const samp_names *names, const char *name, uint32_t *item);
 void samp_names_release(samp_names *names);
 
+/* Text without control bytes, as every name from a file must be. */
+bool samp_name_is_plain(const char *name, size_t n);
+
 #endif

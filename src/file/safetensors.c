@@ -5,17 +5,13 @@
  * takes an array in field order), the header starts with '{', names hold no control bytes, metadata
  * no NUL. The parsed file owns all names and infos (an arena and two arrays); the header's bytes
  * are not kept. */
-#include "file/safetensors.h"
-
-#include "base/memory.h"
 #include "file/json_cursor.h"
 #include "file/names.h"
+#include "file/safetensors_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { LENGTH_BYTES = 8, HEADER_MAX = 100000000, TENSORS_MAX = 1000000 };
 
 struct samp_safetensors {
     samp_file *file; /* NULL when only a header was parsed */
@@ -33,7 +29,6 @@ typedef struct header_parser {
     samp_safetensors *file;
     samp_cursor bytes;
     samp_json_cursor json;
-    samp_error *error;
 } header_parser;
 
 static bool out_of_memory(header_parser *parser)
@@ -192,8 +187,8 @@ static bool read_tensor(header_parser *parser, samp_tensor_info *tensor)
 static samp_tensor_info *append_tensor(header_parser *parser, samp_json_text name)
 {
     samp_safetensors *file = parser->file;
-    if (file->n_tensors == TENSORS_MAX) {
-        samp_cursor_fail(&parser->bytes, SAMP_LIMIT, "more than %d tensors", TENSORS_MAX);
+    if (file->n_tensors == SAMP_ST_TENSORS_MAX) {
+        samp_cursor_fail(&parser->bytes, SAMP_LIMIT, "more than %d tensors", SAMP_ST_TENSORS_MAX);
         return NULL;
     }
     if (file->n_tensors == file->capacity) {
@@ -249,10 +244,8 @@ static int compare_offsets(const void *a, const void *b)
 static samp_status tensor_bytes(const samp_tensor_info *tensor, const char *where, uint64_t *bytes,
                                 samp_error *error)
 {
-    uint64_t n = 1;
-    bool fits = true;
-    for (int i = 0; fits && i < tensor->rank; i++) fits = samp_mul(n, tensor->shape[i], &n);
-    if (!fits || !samp_mul(n, samp_dtype_bits(tensor->dtype), &n))
+    uint64_t n;
+    if (!samp__tensor_bits(tensor->dtype, tensor->rank, tensor->shape, &n))
         return samp_fail(error, SAMP_CORRUPT,
                          "%s: the shape of tensor %s asks for more than 2^64 bits", where,
                          tensor->name);
@@ -284,9 +277,8 @@ static samp_status place_tensors(samp_safetensors *file, uint64_t data_start, ui
         if (begin != at)
             return samp_fail(error, SAMP_CORRUPT,
                              "%s: tensor %s begins at byte %" PRIu64
-                             " of the data, expected %" PRIu64 ": there is %s before it",
-                             where, tensor->name, begin, at,
-                             begin < at ? "an overlap with the tensor" : "a hole");
+                             " of the data, expected %" PRIu64 ": there is %s",
+                             where, tensor->name, begin, at, begin < at ? "an overlap" : "a hole");
         SAMP_TRY(tensor_bytes(tensor, where, &bytes, error));
         if (end - begin != bytes)
             return samp_fail(
@@ -328,9 +320,9 @@ static samp_status header_length(const unsigned char *first, uint64_t file_size,
                                  uint64_t *length, samp_error *error)
 {
     samp_cursor cursor;
-    samp_cursor_init(&cursor, first, LENGTH_BYTES, where, error);
+    samp_cursor_init(&cursor, first, SAMP_ST_LENGTH_BYTES, where, error);
     uint64_t n = samp_cursor_u64(&cursor, "the header length");
-    if (memcmp(first, "version ", LENGTH_BYTES) == 0)
+    if (memcmp(first, "version ", SAMP_ST_LENGTH_BYTES) == 0)
         return samp_fail(error, SAMP_CORRUPT,
                          "%s is a git-lfs pointer, not the weights; fetch them with `git lfs pull`",
                          where);
@@ -340,16 +332,16 @@ static samp_status header_length(const unsigned char *first, uint64_t file_size,
                          "zeros was often "
                          "not written to its end",
                          where);
-    if (n > HEADER_MAX)
+    if (n > SAMP_ST_HEADER_MAX)
         return samp_fail(error, SAMP_CORRUPT,
                          "%s: the header length is %" PRIu64
                          ", at most %d is allowed; this is probably not a safetensors file",
-                         where, n, HEADER_MAX);
-    if (n > file_size - LENGTH_BYTES)
+                         where, n, SAMP_ST_HEADER_MAX);
+    if (n > file_size - SAMP_ST_LENGTH_BYTES)
         return samp_fail(error, SAMP_CORRUPT,
                          "%s: the header is %" PRIu64 " bytes, but the file has only %" PRIu64
                          " after its length; it is truncated",
-                         where, n, file_size - LENGTH_BYTES);
+                         where, n, file_size - SAMP_ST_LENGTH_BYTES);
     *length = n;
     return SAMP_OK;
 }
@@ -358,7 +350,7 @@ static samp_status too_short(uint64_t size, const char *where, samp_error *error
 {
     return samp_fail(error, SAMP_CORRUPT,
                      "%s is %" PRIu64 " bytes, expected at least %d for the header length", where,
-                     size, LENGTH_BYTES);
+                     size, SAMP_ST_LENGTH_BYTES);
 }
 
 samp_status samp_safetensors_parse(samp_safetensors **out, const void *bytes, uint64_t n,
@@ -366,19 +358,19 @@ samp_status samp_safetensors_parse(samp_safetensors **out, const void *bytes, ui
 {
     *out = NULL;
     uint64_t length;
-    if (n < LENGTH_BYTES || file_size < n) return too_short(n, where, error);
+    if (n < SAMP_ST_LENGTH_BYTES || file_size < n) return too_short(n, where, error);
     SAMP_TRY(header_length(bytes, file_size, where, &length, error));
-    if (length > n - LENGTH_BYTES)
+    if (length > n - SAMP_ST_LENGTH_BYTES)
         return samp_fail(error, SAMP_INVALID, "%s: only a part of the header was given", where);
     samp_safetensors *file = samp_alloc(1, sizeof *file);
     if (!file) return samp_fail(error, SAMP_NOMEM, "%s: out of memory for the header", where);
-    header_parser parser = {.file = file, .error = error};
-    samp_cursor_init(&parser.bytes, bytes, LENGTH_BYTES + length, where, error);
-    parser.bytes.at = LENGTH_BYTES;
+    header_parser parser = {.file = file};
+    samp_cursor_init(&parser.bytes, bytes, SAMP_ST_LENGTH_BYTES + length, where, error);
+    parser.bytes.at = SAMP_ST_LENGTH_BYTES;
     samp_json_cursor_init(&parser.json, &parser.bytes);
     samp_status status = read_header(&parser) ? SAMP_OK : parser.bytes.status;
     samp_json_cursor_release(&parser.json);
-    uint64_t data_start = LENGTH_BYTES + length;
+    uint64_t data_start = SAMP_ST_LENGTH_BYTES + length;
     if (status == SAMP_OK)
         status = place_tensors(file, data_start, file_size - data_start, where, error);
     if (status == SAMP_OK) status = index_names(file, where, error);
@@ -395,19 +387,20 @@ samp_status samp_safetensors_parse(samp_safetensors **out, const void *bytes, ui
 static samp_status read_whole_header(samp_file *file, unsigned char **header, uint64_t *n,
                                      samp_error *error)
 {
-    unsigned char first[LENGTH_BYTES];
+    unsigned char first[SAMP_ST_LENGTH_BYTES];
     uint64_t size = samp_file_size(file), length;
     const char *path = samp_file_path(file);
-    if (size < LENGTH_BYTES) return too_short(size, path, error);
-    SAMP_TRY(samp_file_read(file, 0, first, LENGTH_BYTES, error));
+    if (size < SAMP_ST_LENGTH_BYTES) return too_short(size, path, error);
+    SAMP_TRY(samp_file_read(file, 0, first, SAMP_ST_LENGTH_BYTES, error));
     SAMP_TRY(header_length(first, size, path, &length, error));
-    *n = LENGTH_BYTES + length;
+    *n = SAMP_ST_LENGTH_BYTES + length;
     *header = samp_realloc(NULL, *n, 1);
     if (!*header)
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory for a header of %" PRIu64 " bytes",
                          path, *n);
-    memcpy(*header, first, LENGTH_BYTES); /* not read again: it was checked */
-    return samp_file_read(file, LENGTH_BYTES, *header + LENGTH_BYTES, length, error);
+    memcpy(*header, first, SAMP_ST_LENGTH_BYTES); /* not read again: it was checked */
+    return samp_file_read(file, SAMP_ST_LENGTH_BYTES, *header + SAMP_ST_LENGTH_BYTES, length,
+                          error);
 }
 
 samp_status samp_safetensors_open(samp_safetensors **out, const char *path, samp_error *error)

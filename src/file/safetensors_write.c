@@ -1,15 +1,13 @@
 /* safetensors, writing: the header for tensors whose names, types and shapes are known. The caller
  * writes it and then each tensor's data at the offset it was told, in any order. */
-#include "file/safetensors.h"
-
-#include "base/memory.h"
 #include "file/json_cursor.h"
 #include "file/names.h"
+#include "file/safetensors_internal.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum { LENGTH_BYTES = 8, HEADER_MAX = 100000000, TENSORS_MAX = 1000000, DATA_ALIGNMENT = 64 };
+enum { DATA_ALIGNMENT = 64 };
 
 static void append_quoted(samp_buffer *out, const char *text)
 {
@@ -54,19 +52,16 @@ static samp_status check_spec(const samp_tensor_spec *spec, uint64_t *bytes, sam
 {
     size_t length = strlen(spec->name);
     bool plain = length >= 1 && length <= SAMP_TENSOR_NAME_MAX &&
-                 samp_utf8_valid(spec->name, length) && strcmp(spec->name, "__metadata__") != 0;
-    for (size_t i = 0; i < length && plain; i++)
-        plain = (unsigned char)spec->name[i] >= 0x20 && spec->name[i] != 0x7f;
+                 samp_utf8_valid(spec->name, length) && samp_name_is_plain(spec->name, length) &&
+                 strcmp(spec->name, "__metadata__") != 0;
     if (!plain)
         return samp_fail(error, SAMP_INVALID, "\"%.200s\" cannot be the name of a tensor",
                          spec->name);
     if (spec->rank < 0 || spec->rank > SAMP_RANK_MAX || (unsigned)spec->dtype >= SAMP_DTYPE_COUNT)
         return samp_fail(error, SAMP_INVALID, "tensor %s: rank %d or dtype %d is not possible",
                          spec->name, spec->rank, (int)spec->dtype);
-    uint64_t n = 1;
-    bool fits = true;
-    for (int i = 0; fits && i < spec->rank; i++) fits = samp_mul(n, spec->shape[i], &n);
-    if (!fits || !samp_mul(n, samp_dtype_bits(spec->dtype), &n) || n % 8)
+    uint64_t n;
+    if (!samp__tensor_bits(spec->dtype, spec->rank, spec->shape, &n) || n % 8)
         return samp_fail(error, SAMP_INVALID,
                          "tensor %s: its shape overflows or does not end at a whole byte",
                          spec->name);
@@ -112,12 +107,12 @@ static samp_status finish_header(samp_buffer *header, samp_error *error)
     SAMP_TRY(samp_buffer_ok(header, error));
     memset(at, ' ', padded - header->length);
     header->length = padded;
-    uint64_t length = padded - LENGTH_BYTES;
-    if (length > HEADER_MAX)
+    uint64_t length = padded - SAMP_ST_LENGTH_BYTES;
+    if (length > SAMP_ST_HEADER_MAX)
         return samp_fail(error, SAMP_LIMIT,
                          "the header would be %" PRIu64 " bytes, at most %d are allowed", length,
-                         HEADER_MAX);
-    for (int i = 0; i < LENGTH_BYTES; i++) header->data[i] = (char)(length >> 8 * i);
+                         SAMP_ST_HEADER_MAX);
+    for (int i = 0; i < SAMP_ST_LENGTH_BYTES; i++) header->data[i] = (char)(length >> 8 * i);
     return SAMP_OK;
 }
 
@@ -126,12 +121,12 @@ samp_status samp_safetensors_header(const samp_tensor_spec *specs, size_t n,
                                     samp_buffer *header, uint64_t *offsets, uint64_t *file_size,
                                     samp_error *error)
 {
-    if (n > TENSORS_MAX)
+    if (n > SAMP_ST_TENSORS_MAX)
         return samp_fail(error, SAMP_LIMIT, "%zu tensors in one file, at most %d are allowed", n,
-                         TENSORS_MAX);
+                         SAMP_ST_TENSORS_MAX);
     SAMP_TRY(check_unique(specs, n, error));
     samp_buffer_clear(header);
-    samp_buffer_append(header, "\0\0\0\0\0\0\0\0{", LENGTH_BYTES + 1);
+    samp_buffer_append(header, "\0\0\0\0\0\0\0\0{", SAMP_ST_LENGTH_BYTES + 1);
     if (n_metadata) SAMP_TRY(append_metadata(header, metadata, n_metadata, error));
     uint64_t at = 0;
     for (size_t i = 0; i < n; i++) {

@@ -163,6 +163,8 @@ static void test_bad_indexes(void **state)
         {"{\"weight_map\":{" ENTRY1("a") "," ENTRY2("c") "}}", SAMP_MISMATCH,
          "tensor b of model-00001-of-00002.safetensors is not named in"},
         /* 40 */
+        {"{\"weight_map\":{\"a\":\"best-of-00002-of-00002.safetensors\"}}", SAMP_MISMATCH,
+         "no tensor is in shard 1 of 2 of best-of; the index has a gap"},
         {"{\"weight_map\":{" ENTRY2("c") "}}", SAMP_MISMATCH,
          "no tensor is in shard 1 of 2 of model; the index has a gap"},
         {"{\"weight_map\":{" ENTRY1("a") "," ENTRY1("b") "}}", SAMP_MISMATCH,
@@ -264,6 +266,30 @@ static void test_total_size(void **state)
     }
 }
 
+/* Names that look numbered and are not count as any other name. */
+static void test_odd_numbers(void **state)
+{
+    static const char *const names[] = {"model-00000-of-00000.safetensors",
+                                        "model-1-of-2.safetensors",
+                                        "model-00001-of-.safetensors",
+                                        "-00001-of-00002.safetensors.safetensors",
+                                        "model-0000000001-of-0000000002.safetensors",
+                                        "00001-of-00002.safetensors"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        samp_error error = {0};
+        samp_checkpoint *checkpoint;
+        char text[256], shard[256];
+        snprintf(text, sizeof text, "{\"weight_map\":{\"x\":\"%s\"}}", names[i]);
+        put_model(text);
+        assert_int_equal(unlink(scratch_path(SHARD1)) | unlink(scratch_path(SHARD2)), 0);
+        snprintf(shard, sizeof shard, "m/%s", names[i]);
+        put_shard(shard, (const char *const[]){"x"}, 1);
+        assert_ok(samp_checkpoint_open(&checkpoint, scratch_path("m"), &error), &error);
+        samp_checkpoint_close(checkpoint);
+    }
+}
+
 static samp_status note_entry(void *context, const char *tensor, const char *shard,
                               samp_error *error)
 {
@@ -306,11 +332,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shards),        cmocka_unit_test(test_single),
-        cmocka_unit_test(test_shard_names),   cmocka_unit_test(test_bad_indexes),
-        cmocka_unit_test(test_bad_shards),    cmocka_unit_test(test_special_shards),
-        cmocka_unit_test(test_total_size),    cmocka_unit_test(test_index_callback),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_shards),         cmocka_unit_test(test_single),
+        cmocka_unit_test(test_shard_names),    cmocka_unit_test(test_bad_indexes),
+        cmocka_unit_test(test_bad_shards),     cmocka_unit_test(test_special_shards),
+        cmocka_unit_test(test_total_size),     cmocka_unit_test(test_odd_numbers),
+        cmocka_unit_test(test_index_callback), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
