@@ -41,17 +41,23 @@ static samp_status layout32(uint64_t rows, uint64_t cols, samp_layout *out, samp
     return layout_groups(rows, cols, 32, out, error);
 }
 
+/* The group size, by how many scales a row has. Rows of at most 32 have one in both formats. */
+static const samp__group_spec *spec_of(const samp_layout *layout)
+{
+    return layout->parts[1].shape[1] == samp__group_count(layout->cols, 64) ? &spec64 : &spec32;
+}
+
 static uint64_t group_length(const samp_layout *layout, int group, uint64_t g)
 {
     uint64_t left = layout->cols - g * (uint64_t)group;
     return left < (uint64_t)group ? left : (uint64_t)group;
 }
 
-static void encode(const samp__group_spec *spec, const samp_layout *layout, const float *w,
-                   uint64_t row0, uint64_t n_rows, const samp_encode_options *options,
-                   void *const parts[], float *work)
+static void encode(const samp_layout *layout, const float *w, uint64_t row0, uint64_t n_rows,
+                   const samp_encode_options *options, void *const parts[], float *work)
 {
     const samp__kernels *kernels = samp__kernels_get();
+    const samp__group_spec *spec = spec_of(layout);
     uint64_t cols = layout->cols, row_bytes = layout->parts[0].shape[1];
     uint64_t groups = layout->parts[1].shape[1];
     for (uint64_t r = 0; r < n_rows; r++) {
@@ -74,22 +80,11 @@ static void encode(const samp__group_spec *spec, const samp_layout *layout, cons
     }
 }
 
-static void encode64(const samp_layout *layout, const float *w, uint64_t row0, uint64_t n_rows,
-                     const samp_encode_options *options, void *const parts[], float *work)
-{
-    encode(&spec64, layout, w, row0, n_rows, options, parts, work);
-}
-
-static void encode32(const samp_layout *layout, const float *w, uint64_t row0, uint64_t n_rows,
-                     const samp_encode_options *options, void *const parts[], float *work)
-{
-    encode(&spec32, layout, w, row0, n_rows, options, parts, work);
-}
-
-static void decode(int group, const samp_layout *layout, const void *const parts[], uint64_t row0,
+static void decode(const samp_layout *layout, const void *const parts[], uint64_t row0,
                    uint64_t n_rows, float *out)
 {
     const samp__kernels *kernels = samp__kernels_get();
+    int group = spec_of(layout)->group;
     uint64_t row_bytes = layout->parts[0].shape[1], groups = layout->parts[1].shape[1];
     for (uint64_t r = 0; r < n_rows; r++) {
         const uint8_t *packed = (const uint8_t *)parts[0] + r * row_bytes;
@@ -100,18 +95,6 @@ static void decode(int group, const samp_layout *layout, const void *const parts
                                      out + r * layout->cols + first);
         }
     }
-}
-
-static void decode64(const samp_layout *layout, const void *const parts[], uint64_t row0,
-                     uint64_t n_rows, float *out)
-{
-    decode(64, layout, parts, row0, n_rows, out);
-}
-
-static void decode32(const samp_layout *layout, const void *const parts[], uint64_t row0,
-                     uint64_t n_rows, float *out)
-{
-    decode(32, layout, parts, row0, n_rows, out);
 }
 
 static int group64(const samp_layout *layout)
@@ -166,8 +149,8 @@ const samp__format_entry samp__nf4a = {
                .group = 64,
                .native = NATIVE,
                .layout = layout64,
-               .encode = encode64,
-               .decode = decode64,
+               .encode = encode,
+               .decode = decode,
                .check = samp__scales_check},
     .integer_group = group64,
     .integer_form = integer_form64,
@@ -182,8 +165,8 @@ const samp__format_entry samp__nf4a_g32 = {
                .group = 32,
                .native = NATIVE,
                .layout = layout32,
-               .encode = encode32,
-               .decode = decode32,
+               .encode = encode,
+               .decode = decode,
                .check = samp__scales_check},
     .integer_group = group32,
     .integer_form = integer_form32,

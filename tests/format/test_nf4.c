@@ -75,10 +75,15 @@ static void flat_case(const char *name)
     free(file.bytes);
 }
 
+/* At every level of this host. */
 static void test_flat(void **unused)
 {
     (void)unused;
-    for (int i = 0; i < N_CASES; i++) flat_case(cases[i]);
+    for (int level = SAMP_CPU_SCALAR; level <= (int)samp_cpu_host(); level++) {
+        setenv("SAMP_CPU", samp_cpu_name((samp_cpu_level)level), 1);
+        for (int i = 0; i < N_CASES; i++) flat_case(cases[i]);
+    }
+    unsetenv("SAMP_CPU");
 }
 
 /* The text of the golden, then only spaces. */
