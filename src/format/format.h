@@ -126,13 +126,15 @@ double samp_format_bits(const samp_format *format, uint64_t rows, uint64_t cols)
 samp_status samp_part_name(char *out, size_t n, const char *name, const samp_part *part,
                            samp_error *error);
 
-/* ---- What kernels need to know of formats whose products are integers
- * -------------------------------- A format with integer products gives, for every row and group of
- * `group` columns, a weight value = scale * t where t is an integer in -128 … 127;
- * `samp_integer_form` expands rows into these. It is the definition kernels must equal; the default
- * path of every backend multiplies these integers. nf4: t = round(124.1 * code value), scale =
- * absmax / 124.1f     (exact mode uses the real table) nf4a: t = table value; int8/int6/int5: t =
- * the integer itself fp8: each group of 64 is requantized: scale = max|w|/127, t = rint(w/scale)
+/* ---- What kernels need to know of formats whose products are integers ----
+ *
+ * A format with integer products gives, for every row and group of `group` columns, a weight
+ * value = scale * t, where t is an integer in -128 … 127. samp_integer_form expands rows into these.
+ * It is the definition kernels must equal; the default path of every backend multiplies these integers.
+ *   nf4               t = round(124.1 * code value), scale = absmax / 124.1f (exact mode: the real table)
+ *   nf4a              t = the table's value
+ *   int8, int6, int5  t = the integer itself
+ *   fp8               each group of 64 is requantized: scale = max|w|/127, t = rint(w/scale)
  * group is 64 (32 for nf4a_g32); a last short group is padded with t = 0. */
 typedef struct samp_integer_rows {
     int8_t *t;    /* [n_rows][cols_padded], cols_padded = cols rounded up to a multiple of 64 */
