@@ -235,6 +235,9 @@ samp_status samp_config_parse(samp_config *out, const json_t *root, const char *
     SAMP_TRY(parse_sizes(out, root, where, error));
     double eps = 1e-6;
     SAMP_TRY(read_positive(root, "rms_norm_eps", false, 1, &eps, where, error));
+    if (eps < 1e-20)
+        return samp_fail(error, SAMP_CORRUPT, "%s: \"rms_norm_eps\" is %g, expected at least 1e-20",
+                         where, eps);
     out->rms_norm_eps = (float)eps;
     SAMP_TRY(
         samp_json_bool(root, "tie_word_embeddings", false, &out->tied_embeddings, where, error));

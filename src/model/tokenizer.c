@@ -38,6 +38,7 @@ samp_status samp__tokenizer_finish(samp_tokenizer *t, samp__merge_list *merges, 
 {
     SAMP_TRY(samp__merges_finish(t, merges, error));
     SAMP_TRY(samp__vocabulary_finish(t, error));
+    SAMP_TRY(samp__joins_finish(t, error));
     return samp__added_finish(t, where, error);
 }
 

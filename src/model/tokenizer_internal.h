@@ -83,6 +83,7 @@ typedef struct samp__merge {
 typedef struct samp__merge_table {
     samp__merge *slots; /* free: left == SAMP__NONE */
     uint32_t mask, count;
+    uint32_t n_ranks; /* highest rank + 1 */
 } samp__merge_table;
 
 /* A growing list, before the table is made. */
@@ -147,7 +148,8 @@ struct samp_tokenizer {
     samp__string_table by_bytes; /* byte-level with ignore_merges: the model's tokens */
 
     samp__merge_table merges;
-    bool byte_level;    /* a symbol is a byte of the text; else a character */
+    uint8_t *joins;  /* bit x*256 + y: bytes x, y stand side by side in a merge's result (or may) */
+    bool byte_level; /* a symbol is a byte of the text; else a character */
     bool byte_fallback; /* characters without a token become "<0x..>" tokens */
     bool fuse_unk, ignore_merges;
     bool scored;                  /* merges come from scores (SentencePiece) */
@@ -182,6 +184,35 @@ typedef struct samp__symbol {
     uint32_t merge;      /* slot of the merge with the right neighbour, or SAMP__NONE */
 } samp__symbol;
 
+typedef struct samp__queue_block samp__queue_block;
+
+typedef struct samp__queue_list {
+    uint32_t first, count; /* block filled last, or SAMP__NONE; positions */
+} samp__queue_list;
+
+/* Pairs that may merge, by rank and position (tokenizer_queue.c). Zeroed = ready for
+ * samp__queue_begin. */
+typedef struct samp__queue {
+    uint64_t *heap; /* rank << 32 | position */
+    size_t heap_count, heap_capacity;
+    uint32_t limit; /* pairs of a lower rank are in the heap, others in their rank's list */
+    samp__queue_list *lists; /* [n_lists] one for each rank, in a long word */
+    uint32_t n_lists, free;  /* first block of those that can be used again, or SAMP__NONE */
+    size_t lists_capacity;
+    samp__queue_block *blocks;
+    size_t n_blocks, blocks_capacity;
+    uint32_t *batch; /* sorted positions of the pairs of rank limit-1 */
+    size_t batch_at, batch_count, batch_capacity;
+} samp__queue;
+
+typedef enum { SAMP__QUEUE_ENTRY, SAMP__QUEUE_EMPTY, SAMP__QUEUE_FAILED } samp__queue_result;
+
+/* Starts a word; push and begin are false when out of memory. */
+bool samp__queue_begin(samp__queue *q, size_t n_symbols, uint32_t n_ranks);
+bool samp__queue_push(samp__queue *q, uint32_t rank, uint32_t position);
+samp__queue_result samp__queue_pop(samp__queue *q, uint32_t *rank, uint32_t *position);
+void samp__queue_release(samp__queue *q);
+
 typedef struct samp__scratch {
     const samp_tokenizer *tokenizer;
     samp_tokens *out;
@@ -191,8 +222,7 @@ typedef struct samp__scratch {
     samp__matcher *matcher;
     samp__symbol *symbols;
     size_t symbols_capacity;
-    uint64_t *queue; /* rank << 32 | position, a heap */
-    size_t queue_count, queue_capacity;
+    samp__queue queue;
 } samp__scratch;
 
 /* Makes room for n tokens of ids 0 … n-1. */
@@ -222,6 +252,8 @@ samp_status samp__merges_add_scores(samp_tokenizer *t, samp__merge_list *list, c
                                     const char *where, samp_error *error);
 /* Makes the table and releases the list. Of two merges of the same pair the later one counts. */
 samp_status samp__merges_finish(samp_tokenizer *t, samp__merge_list *list, samp_error *error);
+/* After samp__vocabulary_finish: makes t->joins. */
+samp_status samp__joins_finish(samp_tokenizer *t, samp_error *error);
 /* Slot of the merge of two tokens, SAMP__NONE when they do not merge. */
 uint32_t samp__merges_find(const samp_tokenizer *t, uint32_t left, uint32_t right);
 

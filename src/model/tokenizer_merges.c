@@ -148,6 +148,7 @@ samp_status samp__merges_finish(samp_tokenizer *t, samp__merge_list *list, samp_
             if (t->tokens[merge->result].flags & SAMP__TOKEN_SPECIAL) continue;
             samp__merge *slot = &table->slots[pair_slot(table, merge->left, merge->right)];
             table->count += slot->left == SAMP__NONE;
+            if (merge->rank >= table->n_ranks) table->n_ranks = merge->rank + 1;
             *slot = *merge;
         }
     }
@@ -160,4 +161,42 @@ uint32_t samp__merges_find(const samp_tokenizer *t, uint32_t left, uint32_t righ
 {
     uint32_t at = pair_slot(&t->merges, left, right);
     return t->merges.slots[at].left == SAMP__NONE ? SAMP__NONE : at;
+}
+
+static bool has_symbol(const samp_tokenizer *t, int byte) { return t->symbol_of_byte[byte] >= 0; }
+
+static void join(samp_tokenizer *t, unsigned char x, unsigned char y)
+{
+    unsigned pair = (unsigned)x << 8 | y;
+    t->joins[pair >> 3] |= (uint8_t)(1u << (pair & 7));
+}
+
+/* A word may be cut between bytes x and y when no token that merging makes has them side by side.
+ * Two exceptions keep that exact: a byte without a symbol is dropped or fused with its neighbours,
+ * so nothing is cut beside it; and a character is never cut. Merges of "<0x..>" tokens, whose text
+ * is not what they stand for, rule cutting out. */
+samp_status samp__joins_finish(samp_tokenizer *t, samp_error *error)
+{
+    t->joins = samp_arena_alloc(&t->arena, 65536 / 8, 1);
+    if (!t->joins) return samp_fail(error, SAMP_NOMEM, "out of memory for the merges");
+    bool complete = true, never = false;
+    for (int byte = 0; byte < 256; byte++) complete = complete && has_symbol(t, byte);
+    for (uint64_t i = 0; i <= t->merges.mask; i++) {
+        const samp__merge *merge = &t->merges.slots[i];
+        if (merge->left == SAMP__NONE) continue;
+        const samp__token *left = &t->tokens[merge->left], *right = &t->tokens[merge->right];
+        if ((left->flags | right->flags) & SAMP__TOKEN_BYTE) never = true;
+        /* every result is made of smaller ones, so the seam of each merge is all that is new */
+        const char *x = t->byte_level ? left->bytes + left->n_bytes : left->text + left->n_text;
+        const char *y = t->byte_level ? right->bytes : right->text;
+        if ((t->byte_level ? left->n_bytes && right->n_bytes : left->n_text && right->n_text))
+            join(t, (unsigned char)x[-1], (unsigned char)*y);
+    }
+    never = never || (!t->byte_level && !complete);
+    for (int x = 0; x < 256; x++)
+        for (int y = 0; y < 256; y++)
+            if (never || !has_symbol(t, x) || !has_symbol(t, y) ||
+                (!t->byte_level && y >= 0x80 && y < 0xc0))
+                join(t, (unsigned char)x, (unsigned char)y);
+    return SAMP_OK;
 }
