@@ -9,16 +9,25 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static void *json_allocate(size_t n) { return samp_realloc(NULL, n, 1); }
+/* Jansson reports most allocation failures of its parser as syntax errors. */
+static _Thread_local bool allocation_failed;
+
+static void *json_allocate(size_t n)
+{
+    void *pointer = samp_realloc(NULL, n, 1);
+    if (!pointer) allocation_failed = true;
+    return pointer;
+}
 
 samp_status samp_json_parse(json_t **out, const char *text, size_t n, const char *where,
                             samp_error *error)
 {
     json_set_alloc_funcs(json_allocate, samp_free);
     json_error_t failure;
+    allocation_failed = false;
     *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &failure);
     if (*out) return SAMP_OK;
-    if (json_error_code(&failure) == json_error_out_of_memory)
+    if (allocation_failed)
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory while parsing JSON", where);
     return samp_fail(error, SAMP_CORRUPT, "%s: not valid JSON at line %d, column %d: %s", where,
                      failure.line, failure.column, failure.text);

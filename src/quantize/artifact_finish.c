@@ -26,10 +26,24 @@ static samp_status write_small(const samp_artifact *artifact, const char *name,
     return samp_file_write(path, text->data, text->length, error);
 }
 
+/* Jansson's 17 digits make 1e-05 to 1.0000000000000001e-05: 16 where they read back the same. */
+static char *dump_json(const json_t *value)
+{
+    enum { FLAGS = JSON_INDENT(2) | JSON_ENSURE_ASCII };
+    char *text = json_dumps(value, FLAGS | JSON_REAL_PRECISION(16));
+    json_t *again = text ? json_loads(text, 0, NULL) : NULL;
+    if (text && !json_equal(value, again)) {
+        samp_free(text);
+        text = json_dumps(value, FLAGS);
+    }
+    json_decref(again);
+    return text;
+}
+
 samp_status samp_artifact_json(samp_artifact *artifact, const char *name, json_t *value,
                                samp_error *error)
 {
-    char *text = value ? json_dumps(value, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
+    char *text = value ? dump_json(value) : NULL;
     json_decref(value);
     if (!text)
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory for %s", artifact->folder, name);

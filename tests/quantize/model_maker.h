@@ -82,49 +82,88 @@ static inline void maker_json(const char *folder, const char *name, json_t *json
     json_decref(json);
 }
 
-/* folder/config.json, tokenizer.json (a stand-in) and model.safetensors, all weights bf16. */
-static inline void maker_model(const char *folder, maker_shape shape, uint64_t seed)
+/* The tensors of a model: names and specs, to be changed by a test before they are written. */
+typedef struct maker_tensors {
+    size_t n;
+    samp_tensor_spec *specs;
+    char (*names)[SAMP_TENSOR_NAME_MAX];
+} maker_tensors;
+
+static inline maker_tensors maker_tensors_of(const samp_config *config)
 {
-    samp_error error;
-    samp_config config = maker_config(shape);
-    size_t count = samp_weight_count(&config);
-    samp_tensor_spec *specs = samp_alloc(count, sizeof *specs);
-    uint64_t *offsets = samp_alloc(count, sizeof *offsets), file_size;
-    char(*names)[SAMP_TENSOR_NAME_MAX] = samp_alloc(count, sizeof *names);
-    for (size_t i = 0; i < count; i++) {
+    size_t n = samp_weight_count(config);
+    maker_tensors tensors = {n, samp_alloc(n + 4, sizeof(samp_tensor_spec)),
+                             samp_alloc(n + 4, SAMP_TENSOR_NAME_MAX)};
+    for (size_t i = 0; i < n; i++) {
         samp_role role;
         uint32_t layer;
         uint64_t rows, cols;
-        samp_weight_at(&config, i, &role, &layer);
-        samp_role_name(role, layer, names[i]);
-        samp_role_shape(role, &config, &rows, &cols);
+        samp_weight_at(config, i, &role, &layer);
+        samp_role_name(role, layer, tensors.names[i]);
+        samp_role_shape(role, config, &rows, &cols);
         bool matrix = samp_role_is_matrix(role);
-        specs[i] = (samp_tensor_spec){.name = names[i], .dtype = SAMP_BF16, .rank = matrix ? 2 : 1};
-        specs[i].shape[0] = matrix ? rows : cols;
-        specs[i].shape[1] = matrix ? cols : 0;
+        tensors.specs[i] = (samp_tensor_spec){
+            .name = tensors.names[i], .dtype = SAMP_BF16, .rank = matrix ? 2 : 1};
+        tensors.specs[i].shape[0] = matrix ? rows : cols;
+        tensors.specs[i].shape[1] = matrix ? cols : 0;
     }
+    return tensors;
+}
+
+static inline void maker_tensors_release(maker_tensors *tensors)
+{
+    samp_free(tensors->specs);
+    samp_free(tensors->names);
+}
+
+static inline samp_tensor_spec *maker_find(const maker_tensors *tensors, const char *name)
+{
+    for (size_t i = 0; i < tensors->n; i++)
+        if (strcmp(tensors->specs[i].name, name) == 0) return &tensors->specs[i];
+    abort();
+}
+
+/* folder/FILE with these tensors, filled with random bf16 values (of whatever type they are). */
+static inline void maker_shard(const char *folder, const char *file, const maker_tensors *tensors,
+                               uint64_t seed)
+{
+    samp_error error;
+    uint64_t *offsets = samp_alloc(tensors->n, sizeof *offsets), file_size;
     samp_buffer header = {0};
-    maker_must(samp_make_folder(folder, &error), &error);
-    maker_must(samp_safetensors_header(specs, count, NULL, 0, &header, offsets, &file_size, &error),
-               &error);
     char path[4096];
     samp_output *output;
-    maker_must(samp_path_join(path, sizeof path, folder, "model.safetensors", &error), &error);
+    maker_must(samp_safetensors_header(tensors->specs, tensors->n, NULL, 0, &header, offsets,
+                                       &file_size, &error),
+               &error);
+    maker_must(samp_path_join(path, sizeof path, folder, file, &error), &error);
     maker_must(samp_output_create(&output, path, &error), &error);
     maker_must(samp_output_write(output, header.data, header.length, &error), &error);
     uint16_t *pool = maker_pool(seed);
-    for (size_t i = 0; i < count; i++) {
-        uint64_t elements = specs[i].shape[0] * (specs[i].rank == 2 ? specs[i].shape[1] : 1);
-        maker_fill(output, offsets[i], elements, pool, i * 7919 % MAKER_POOL);
+    for (size_t i = 0; i < tensors->n; i++) {
+        const samp_tensor_spec *spec = &tensors->specs[i];
+        uint64_t elements = spec->shape[0] * (spec->rank == 2 ? spec->shape[1] : 1);
+        maker_fill(output, offsets[i], elements * samp_dtype_bits(spec->dtype) / 16, pool,
+                   i * 7919 % MAKER_POOL);
     }
     maker_must(samp_output_commit(output, &error), &error);
     samp_free(pool);
     samp_buffer_release(&header);
-    samp_free(specs);
     samp_free(offsets);
-    samp_free(names);
+}
+
+/* folder/config.json, tokenizer.json and model.safetensors, all weights bf16. */
+static inline void maker_model(const char *folder, maker_shape shape, uint64_t seed)
+{
+    samp_error error;
+    samp_config config = maker_config(shape);
+    maker_tensors tensors = maker_tensors_of(&config);
+    maker_must(samp_make_folder(folder, &error), &error);
+    maker_shard(folder, "model.safetensors", &tensors, seed);
     maker_json(folder, "config.json", samp_config_json(&config, "bfloat16"));
-    maker_json(folder, "tokenizer.json", json_pack("{s:s}", "version", "1.0"));
+    maker_json(folder, "tokenizer.json",
+               json_pack("{s:s, s:{s:s, s:{s:i, s:i, s:i}, s:[]}, s:[]}", "version", "1.0", "model",
+                         "type", "BPE", "vocab", "a", 0, "b", 1, "c", 2, "merges", "added_tokens"));
+    maker_tensors_release(&tensors);
 }
 
 /* A fresh folder under /tmp (or $TMPDIR), removed by maker_cleanup. */

@@ -1,9 +1,6 @@
 /* quantize: what it writes is what encode gives, recipes cost the bytes the table promises, and bad
  * sources are refused. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
+#include "support/cmocka_all.h"
 
 #include "quantize/model_maker.h"
 #include "quantize/quantize.h"
