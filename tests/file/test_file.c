@@ -236,6 +236,27 @@ static void test_file_size_limit(void **state)
     assert_int_equal(count_files(".tmp-"), 0);
 }
 
+/* Every allocation of a copy fails in turn: the target appears whole or not at all. */
+static void test_out_of_memory(void **state)
+{
+    samp_error error = {0};
+    samp_status status = SAMP_NOMEM;
+    int n = 0;
+    (void)state;
+    put_file("source", "content", 7);
+    for (; status != SAMP_OK && n < 100; n++) {
+        samp_alloc_fail_at((uint64_t)n + 1);
+        status = samp_file_copy(scratch_path("source"), scratch_path("copied"), &error);
+        samp_alloc_fail_at(0);
+        if (status != SAMP_OK) assert_fails(status, &error, SAMP_NOMEM, "out of memory");
+        assert_true(samp_is_file(scratch_path("copied")) == (status == SAMP_OK));
+        assert_int_equal(count_files(".tmp-"), 0);
+    }
+    assert_ok(status, &error);
+    assert_true(n > 4);
+    read_back("copied", "content");
+}
+
 static void test_paths(void **state)
 {
     char path[16];
@@ -322,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_bad_targets),
         cmocka_unit_test(test_temporary_name_taken),
         cmocka_unit_test(test_file_size_limit),
+        cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_make_folder),
         cmocka_unit_test(test_remove_folder),

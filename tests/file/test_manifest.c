@@ -223,6 +223,27 @@ static void test_cannot_check(void **state)
     assert_string_equal(found.text, "");
 }
 
+/* A failed allocation is never mistaken for damage. */
+static void test_out_of_memory(void **state)
+{
+    samp_status status = SAMP_NOMEM;
+    findings found = {0};
+    samp_error error = {0};
+    int n = 0;
+    (void)state;
+    put_artifact();
+    for (; status != SAMP_OK && n < 1000; n++) {
+        found = (findings){0};
+        samp_alloc_fail_at((uint64_t)n + 1);
+        status = verify(&found, true, &error);
+        samp_alloc_fail_at(0);
+        if (status != SAMP_OK) assert_int_equal(status, SAMP_NOMEM);
+        assert_string_equal(found.text, "");
+    }
+    assert_ok(status, &error);
+    assert_true(n > 20 && found.done == BIG + 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_bad_manifests),
         cmocka_unit_test(test_changed_manifest),
         cmocka_unit_test(test_cannot_check),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
