@@ -85,6 +85,21 @@ int rename(const char *from, const char *to)
 
 static void clear_fault(void) { memset(&fault, 0, sizeof fault); }
 
+static void set_fault(call fails, int at, int error)
+{
+    clear_fault(); /* the count of calls, too */
+    fault.fails = fails;
+    fault.at = at;
+    fault.error = error;
+}
+
+static void set_short(size_t at_most)
+{
+    clear_fault();
+    fault.at_most = at_most;
+    fault.interrupted = true;
+}
+
 enum { N = 100000 };
 
 static char *make_bytes(void)
@@ -104,8 +119,7 @@ static void test_short_reads(void **state)
     assert_non_null(copy);
     put_file("long", bytes, N);
     assert_ok(samp_file_open(&file, scratch_path("long"), &error), &error);
-    fault.at_most = 7;
-    fault.interrupted = true;
+    set_short(7);
     samp_status status = samp_file_read(file, 0, copy, N, &error);
     int calls = fault.calls;
     clear_fault();
@@ -125,10 +139,8 @@ static void test_failing_read(void **state)
     (void)state;
     put_file("hundred", (char[100]){0}, 100);
     assert_ok(samp_file_open(&file, scratch_path("hundred"), &error), &error);
+    set_fault(CALL_READ, 4, EIO); /* after 30 bytes came */
     fault.at_most = 10;
-    fault.fails = CALL_READ;
-    fault.at = 4; /* after 30 bytes came */
-    fault.error = EIO;
     samp_status status = samp_file_read(file, 0, bytes, 100, &error);
     clear_fault();
     assert_fails(status, &error, SAMP_IO, "reading 100 bytes at byte 0 failed: Input/output error");
@@ -141,8 +153,7 @@ static void test_short_writes(void **state)
     samp_buffer text = {0};
     char *bytes = make_bytes();
     (void)state;
-    fault.at_most = 13;
-    fault.interrupted = true;
+    set_short(13);
     samp_status status = samp_file_write(scratch_path("written"), bytes, N, &error);
     clear_fault();
     assert_ok(status, &error);
@@ -179,11 +190,8 @@ static void test_failing_replacement(void **state)
         samp_error error = {0};
         samp_buffer text = {0};
         put_file("kept", "old", 3);
-        clear_fault(); /* the count, too */
+        set_fault(cases[i].fails, cases[i].at, cases[i].error);
         fault.at_most = 40000;
-        fault.fails = cases[i].fails;
-        fault.at = cases[i].at;
-        fault.error = cases[i].error;
         samp_status status = samp_file_write(scratch_path("kept"), bytes, N, &error);
         clear_fault();
         assert_fails(status, &error, SAMP_IO, cases[i].says);
@@ -200,9 +208,7 @@ static void test_failing_folder_sync(void **state)
 {
     samp_error error = {0};
     (void)state;
-    fault.fails = CALL_SYNC_FOLDER;
-    fault.at = 1;
-    fault.error = EINVAL;
+    set_fault(CALL_SYNC_FOLDER, 1, EINVAL);
     samp_status status = samp_file_write(scratch_path("synced"), "x", 1, &error);
     assert_int_equal(fault.calls, 1);
     fault.error = EIO;
@@ -220,9 +226,7 @@ static void test_failing_header_read(void **state)
     (void)state;
     put_file("a.safetensors", file_bytes, 10);
     for (int at = 1; at <= 2; at++) {
-        fault.fails = CALL_READ;
-        fault.at = at;
-        fault.error = EIO;
+        set_fault(CALL_READ, at, EIO);
         samp_status status = samp_safetensors_open(&file, scratch_path("a.safetensors"), &error);
         clear_fault();
         assert_fails(status, &error, SAMP_IO, "Input/output error");
