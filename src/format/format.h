@@ -104,7 +104,8 @@ typedef struct samp_format {
     samp_status (*finish)(const samp_layout *layout, void *const parts[], float *work,
                           samp_error *error);
 
-    /* Exact decode of the same rows to out [n_rows][cols]; parts as for encode. */
+    /* Exact decode of the same rows to out [n_rows][cols]; parts as for encode. Decoding (and the integer
+     * form) may start at any row, but for NF4 with cols % 64 != 0. */
     void (*decode)(const samp_layout *layout, const void *const parts[], uint64_t row0,
                    uint64_t n_rows, float *out);
 

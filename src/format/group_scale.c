@@ -118,7 +118,7 @@ samp_status samp__scales_check(const samp_layout *layout, const void *const part
         if (code[i] == -128)
             return samp_fail(error, SAMP_CORRUPT, "%s%s[%llu] is -128, expected -127 ... 127", name,
                              codes->suffix, (unsigned long long)i);
-    /* 127 steps of the scale times the largest |t|, 127, must stay a float. */
-    return samp__check_scales(parts[2], layout->rows, 0, FLT_MAX / (127 * 128), name,
+    /* No weight gives more: the largest float, on the t of 16 of int5, in 127 steps. */
+    return samp__check_scales(parts[2], layout->rows, 0, FLT_MAX / (127 * 16), name,
                               row_scale->suffix, error);
 }
