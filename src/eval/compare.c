@@ -2,38 +2,13 @@
  * copies for AVX2 and AVX-512 are chosen by the loader (target_clones). */
 #include "eval/compare.h"
 
+#include "eval/fast_exp.h"
+
 #include <math.h>
-#include <string.h>
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) &&                  \
-    !defined(__SANITIZE_THREAD__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CLONES /* sanitizers start before the loader can choose */
-#endif
-
-/* exp for x <= 0, without branches: clamped at -87, where the result no longer matters to a sum. */
-static inline float exp_negative(float x)
-{
-    x = x < -87.0f ? -87.0f : x;
-    float n = (x * 1.44269504f + 12582912.0f) - 12582912.0f; /* round to nearest integer */
-    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
-    float scale;
-    memcpy(&scale, &bits, sizeof scale);
-    return p * scale;
-}
 
 enum { LANES = 16 };
 
-CLONES static float largest(const float *x, size_t n)
+SAMP_CLONES static float largest(const float *x, size_t n)
 {
     float lane[LANES], best = -INFINITY;
     for (int l = 0; l < LANES; l++) lane[l] = -INFINITY;
@@ -45,26 +20,27 @@ CLONES static float largest(const float *x, size_t n)
     return best;
 }
 
-CLONES static double exp_sum(const float *x, size_t n, float max)
+SAMP_CLONES static double exp_sum(const float *x, size_t n, float max)
 {
     double lane[LANES] = {0}, sum = 0;
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++) lane[l] += (double)exp_negative(x[i + l] - max);
-    for (; i < n; i++) sum += (double)exp_negative(x[i] - max);
+        for (int l = 0; l < LANES; l++) lane[l] += (double)samp_fast_exp(x[i + l] - max);
+    for (; i < n; i++) sum += (double)samp_fast_exp(x[i] - max);
     for (int l = 0; l < LANES; l++) sum += lane[l];
     return sum;
 }
 
 /* sum exp(p - max) * (p - q) */
-CLONES static double weighted_difference(const float *p, const float *q, size_t n, float max)
+SAMP_CLONES static double weighted_difference(const float *p, const float *q, size_t n, float max)
 {
     double lane[LANES] = {0}, sum = 0;
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
         for (int l = 0; l < LANES; l++)
-            lane[l] += (double)exp_negative(p[i + l] - max) * ((double)p[i + l] - (double)q[i + l]);
-    for (; i < n; i++) sum += (double)exp_negative(p[i] - max) * ((double)p[i] - (double)q[i]);
+            lane[l] +=
+                (double)samp_fast_exp(p[i + l] - max) * ((double)p[i + l] - (double)q[i + l]);
+    for (; i < n; i++) sum += (double)samp_fast_exp(p[i] - max) * ((double)p[i] - (double)q[i]);
     for (int l = 0; l < LANES; l++) sum += lane[l];
     return sum;
 }

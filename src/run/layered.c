@@ -14,7 +14,6 @@ struct samp_layered {
     uint32_t window;
     uint32_t *blocks;   /* [window/64] KV blocks 0, 1, 2, … */
     int32_t *no_tokens; /* [window] zeros, for steps that embed nothing */
-    samp_weight *head;
     samp_tensor *final_norm;
 };
 
@@ -117,7 +116,6 @@ void samp_layered_close(samp_layered *l)
     const samp_backend *backend = l->network.backend;
     samp_device *device = l->network.device;
     if (device) {
-        samp_layered_head_release(l);
         if (l->final_norm) backend->tensor_release(device, l->final_norm);
         if (l->kv) backend->kv_release(device, l->kv);
         samp__network_release(&l->network);
@@ -230,30 +228,40 @@ samp_status samp_layered_run(samp_layered *l, const samp_layered_block *block, u
     return net->backend->sync(net->device, error);
 }
 
+struct samp_layered_head {
+    samp_weight *weight;
+};
+
 samp_status samp_layered_head_create(samp_layered *l, const samp_replace *replace,
-                                     samp_error *error)
+                                     samp_layered_head **out, samp_error *error)
 {
-    samp_layered_head_release(l);
+    *out = NULL;
+    samp_layered_head *head = samp_alloc(1, sizeof *head);
+    if (!head) return samp_fail(error, SAMP_NOMEM, "out of memory for the output head");
     const samp_weight_ref *ref = samp_model_weight(l->model, SAMP_ROLE_HEAD, 0);
-    SAMP_TRY(create_matrix(l, ref, replace, false, &l->head, error));
-    l->network.head[0] = l->head;
-    return SAMP_OK;
+    samp_status status = create_matrix(l, ref, replace, false, &head->weight, error);
+    if (status == SAMP_OK)
+        *out = head;
+    else
+        samp_free(head);
+    return status;
 }
 
-void samp_layered_head_release(samp_layered *l)
+void samp_layered_head_release(samp_layered *l, samp_layered_head *head)
 {
-    if (l->head) l->network.backend->weight_release(l->network.device, l->head);
-    l->head = NULL;
-    l->network.head[0] = NULL;
+    if (!head) return;
+    l->network.backend->weight_release(l->network.device, head->weight);
+    samp_free(head);
 }
 
-samp_status samp_layered_logits(samp_layered *l, const float *x, uint32_t n, float *logits,
-                                const samp_tap *tap, samp_error *error)
+samp_status samp_layered_logits(samp_layered *l, const samp_layered_head *head, const float *x,
+                                uint32_t n, float *logits, const samp_tap *tap, samp_error *error)
 {
     samp__network *net = &l->network;
     samp_batch_seq seq;
     samp_batch batch;
     net->tap = tap ? *tap : (samp_tap){0};
+    net->head[0] = head->weight;
     SAMP_TRY(samp__network_reserve(net, l->window, n, error));
     SAMP_TRY(net->backend->tensor_set(net->device, net->x, x, (size_t)n * net->config.dim, error));
     begin(l, l->no_tokens, n, &seq, &batch);

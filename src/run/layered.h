@@ -37,12 +37,14 @@ void samp_layered_block_release(samp_layered *layered, samp_layered_block *block
 samp_status samp_layered_run(samp_layered *layered, const samp_layered_block *block, uint32_t n,
                              float *x, const samp_tap *tap, samp_error *error);
 
-/* The output head (embedding of a tied model) on the device, until release or the next create. */
+/* The output head (the embedding of a tied model) on the device. */
+typedef struct samp_layered_head samp_layered_head;
 samp_status samp_layered_head_create(samp_layered *layered, const samp_replace *replace,
-                                     samp_error *error);
-void samp_layered_head_release(samp_layered *layered);
-/* logits [n][vocab_size] of rows x [n][dim] that left the last layer. */
-samp_status samp_layered_logits(samp_layered *layered, const float *x, uint32_t n, float *logits,
-                                const samp_tap *tap, samp_error *error);
+                                     samp_layered_head **out, samp_error *error);
+void samp_layered_head_release(samp_layered *layered, samp_layered_head *head);
+/* logits [n][vocab_size] of rows x [n][dim] that left the last layer. tap may be NULL. */
+samp_status samp_layered_logits(samp_layered *layered, const samp_layered_head *head,
+                                const float *x, uint32_t n, float *logits, const samp_tap *tap,
+                                samp_error *error);
 
 #endif

@@ -1,0 +1,37 @@
+/* exp without branches, for loops the compiler vectorises. Not the exp of backend/numerics.h: what is computed with
+ * it (statistics) need not be the same to the last bit everywhere. */
+#ifndef SAMP_EVAL_FAST_EXP_H
+#define SAMP_EVAL_FAST_EXP_H
+
+#include <stdint.h>
+#include <string.h>
+
+/* Copies of a function for AVX-512 and AVX2, chosen by the loader. Sanitizers start before it can choose, and clang 14
+ * does not know the attribute. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                             \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define SAMP_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define SAMP_CLONES
+#endif
+
+/* x is clamped to -87 … 88; relative error below 3e-7. */
+static inline float samp_fast_exp(float x)
+{
+    x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
+    float n = (x * 1.44269504f + 12582912.0f) - 12582912.0f; /* to the nearest integer */
+    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return p * scale;
+}
+
+#endif

@@ -1,0 +1,248 @@
+/* The pass over the layers. Streams lie in a mapped file in two generations: a layer reads one and writes the other. */
+#include "plan/measure_internal.h"
+
+#include "base/memory.h"
+
+#include <string.h>
+
+samp_status samp__measure_report(samp__measure *m, uint64_t n_tokens, samp_error *error)
+{
+    m->work_done += n_tokens;
+    uint64_t layers = m->config->n_layers;
+    if (samp_progress_report(&m->options->progress, "measure", m->work_done / layers,
+                             m->work_total / layers))
+        return SAMP_OK;
+    return samp_fail(error, SAMP_CANCELLED, "stopped; the same command goes on after layer %u",
+                     m->layers_done);
+}
+
+/* One stream's windows through a block, from the complete generation to the next. */
+static samp_status run_stream(samp__measure *m, const samp_layered_block *block, const float *from,
+                              float *to, uint32_t n_windows, const samp_tap *tap,
+                              samp_moments *const *moments, samp_error *error)
+{
+    size_t floats = (size_t)m->window * m->config->dim;
+    for (uint32_t w = 0; w < n_windows; w++) {
+        memcpy(to + w * floats, from + w * floats, floats * sizeof *to);
+        SAMP_TRY(samp_layered_run(m->layered, block, m->window, to + w * floats, tap, error));
+        if (moments) SAMP_TRY(samp_collector_add(m->collector, moments, error));
+        SAMP_TRY(samp__measure_report(m, m->window, error));
+    }
+    return SAMP_OK;
+}
+
+static samp_status set_gains(samp__measure *m, uint32_t layer, float *gains, samp_error *error)
+{
+    SAMP_TRY(samp_model_read_vector(
+        m->model, samp_model_weight(m->model, SAMP_ROLE_ATTN_NORM, layer), gains, error));
+    SAMP_TRY(samp_model_read_vector(m->model,
+                                    samp_model_weight(m->model, SAMP_ROLE_MLP_NORM, layer),
+                                    gains + m->config->dim, error));
+    samp_collector_set_gains(m->collector, gains, gains + m->config->dim);
+    return SAMP_OK;
+}
+
+/* Probes of earlier layers (and of the embedding) go on through the layer as it is; the reference too, with its inputs
+ * measured. */
+static samp_status pass_reference(samp__measure *m, uint32_t layer, samp_moments *const *moments,
+                                  samp_error *error)
+{
+    samp_layered_block *block;
+    SAMP_TRY(samp_layered_block_create(m->layered, layer, NULL, &block, error));
+    float *now = samp_streams_now(&m->streams), *next = samp_streams_next(&m->streams);
+    samp_tap tap = samp_collector_tap(m->collector);
+    samp_status status = run_stream(m, block, now, next, m->n_windows, &tap, moments, error);
+    for (size_t g = 0; g < m->n_groups && status == SAMP_OK; g++) {
+        bool begun = m->groups[g].kind < SAMP_GROUP_EMBED
+                         ? m->groups[g].layer < layer
+                         : m->groups[g].kind == SAMP_GROUP_EMBED || m->config->tied_embeddings;
+        if (begun)
+            status =
+                run_stream(m, block, samp__probe_stream(m, now, g), samp__probe_stream(m, next, g),
+                           m->n_probe_windows, NULL, NULL, error);
+    }
+    samp_layered_block_release(m->layered, block);
+    return status;
+}
+
+/* Probes of this layer's groups begin, from the reference; the whole goes on with all four groups replaced. */
+static samp_status pass_probes(samp__measure *m, uint32_t layer, samp_error *error)
+{
+    samp_encoded_group encoded[SAMP_GROUP_EMBED] = {{0}};
+    const samp_encoded_group *all[SAMP_GROUP_EMBED];
+    float *now = samp_streams_now(&m->streams), *next = samp_streams_next(&m->streams);
+    samp_status status = SAMP_OK;
+    for (int k = 0; k < SAMP_GROUP_EMBED && status == SAMP_OK; k++) {
+        size_t g = (size_t)layer * SAMP_GROUP_EMBED + (size_t)k;
+        all[k] = &encoded[k];
+        status = samp_encode_group(&encoded[k], m->model, &m->groups[g],
+                                   samp_format_get(samp__probe_format), m->moment + m->moment_at[g],
+                                   true, m->pool, error);
+    }
+    for (int k = 0; k <= SAMP_GROUP_EMBED && status == SAMP_OK; k++) {
+        bool whole = k == SAMP_GROUP_EMBED;
+        size_t stream = whole ? m->n_groups : (size_t)layer * SAMP_GROUP_EMBED + (size_t)k;
+        samp_encoded_list list = {whole ? all : &all[k], whole ? SAMP_GROUP_EMBED : 1};
+        samp_replace replace = samp_encoded_replace(&list);
+        samp_layered_block *block = NULL;
+        status = samp_layered_block_create(m->layered, layer, &replace, &block, error);
+        const float *from =
+            whole ? samp__probe_stream(m, now, stream) : samp__reference_stream(m, now);
+        if (status == SAMP_OK)
+            status = run_stream(m, block, from, samp__probe_stream(m, next, stream),
+                                m->n_probe_windows, NULL, NULL, error);
+        samp_layered_block_release(m->layered, block);
+    }
+    for (int k = 0; k < SAMP_GROUP_EMBED; k++) samp_encoded_group_release(&encoded[k]);
+    return status;
+}
+
+static samp_status measure_layer(samp__measure *m, uint32_t layer, samp_error *error)
+{
+    samp_moments moments[SAMP_GROUP_EMBED] = {{0}}, *wanted[SAMP_GROUP_KINDS] = {NULL};
+    float *gains = samp_alloc(2, m->config->dim * sizeof *gains);
+    samp_status status =
+        gains ? SAMP_OK : samp_fail(error, SAMP_NOMEM, "out of memory for layer %u", layer);
+    for (int k = 0; k < SAMP_GROUP_EMBED && status == SAMP_OK; k++) {
+        wanted[k] = &moments[k];
+        status = samp_moments_init(&moments[k], samp_group_cols(&m->groups[k]), error);
+    }
+    if (status == SAMP_OK) status = set_gains(m, layer, gains, error);
+    if (status == SAMP_OK) status = pass_reference(m, layer, wanted, error);
+    for (int k = 0; k < SAMP_GROUP_EMBED && status == SAMP_OK; k++)
+        status = samp__measure_errors(m, (size_t)layer * SAMP_GROUP_EMBED + (size_t)k, &moments[k],
+                                      error);
+    if (status == SAMP_OK) status = pass_probes(m, layer, error);
+    for (int k = 0; k < SAMP_GROUP_EMBED; k++) samp_moments_release(&moments[k]);
+    samp_free(gains);
+    if (status != SAMP_OK) return status;
+    m->streams.generation ^= 1;
+    m->layers_done = layer + 1;
+    return samp__measure_save(m, error);
+}
+
+/* Embeddings of all windows: as they are for the reference; in the base format for the embedding's own probe and for
+ * the whole. */
+static samp_status start_streams(samp__measure *m, samp_error *error)
+{
+    float *now = samp_streams_now(&m->streams);
+    uint32_t n_probe = m->n_probe_windows * m->window;
+    const int32_t *tokens = m->options->tokens;
+    SAMP_TRY(samp_layered_embed(m->layered, NULL, tokens, m->n_windows * m->window,
+                                samp__reference_stream(m, now), error));
+    size_t g = m->n_groups - (m->config->tied_embeddings ? 1 : 2);
+    samp_encoded_group encoded;
+    SAMP_TRY(samp_encode_group(&encoded, m->model, &m->groups[g],
+                               samp_format_get(samp__probe_format), NULL, true, m->pool, error));
+    const samp_encoded_group *item = &encoded;
+    samp_encoded_list list = {&item, 1};
+    samp_replace replace = samp_encoded_replace(&list);
+    float *probe = samp__probe_stream(m, now, g);
+    samp_status status = samp_layered_embed(m->layered, &replace, tokens, n_probe, probe, error);
+    if (status == SAMP_OK)
+        memcpy(samp__probe_stream(m, now, m->n_groups), probe, m->probe_floats * sizeof *probe);
+    samp_encoded_group_release(&encoded);
+    return status;
+}
+
+/* The input of the head is what left the last layer, normed; an embedding's "input" is one token at a time: all alike. */
+static samp_status measure_ends(samp__measure *m, samp_error *error)
+{
+    size_t head = m->n_groups - 1;
+    uint32_t dim = m->config->dim;
+    samp_moments moments, *wanted[SAMP_GROUP_KINDS] = {NULL};
+    SAMP_TRY(samp_moments_init(&moments, dim, error));
+    wanted[SAMP_GROUP_HEAD] = &moments;
+    float *gain = samp_alloc(dim, sizeof *gain);
+    samp_status status = gain ? SAMP_OK : samp_fail(error, SAMP_NOMEM, "out of memory");
+    if (status == SAMP_OK)
+        status = samp_model_read_vector(
+            m->model, samp_model_weight(m->model, SAMP_ROLE_FINAL_NORM, 0), gain, error);
+    samp_collector_set_gains(m->collector, gain, NULL);
+    const float *last = samp__reference_stream(m, samp_streams_now(&m->streams));
+    for (uint32_t w = 0; w < m->n_windows && status == SAMP_OK; w++) {
+        samp_collector_see_head(m->collector, last + (size_t)w * m->window * dim, m->window,
+                                m->config->rms_norm_eps);
+        status = samp_collector_add(m->collector, wanted, error);
+    }
+    if (status == SAMP_OK) status = samp__measure_errors(m, head, &moments, error);
+    if (status == SAMP_OK && !m->config->tied_embeddings)
+        status = samp__measure_errors(m, head - 1, NULL, error);
+    samp_moments_release(&moments);
+    samp_free(gain);
+    return status;
+}
+
+static samp_status measure_open(samp__measure *m, samp_error *error)
+{
+    const samp_measure_options *o = m->options;
+    m->config = samp_model_config(m->model);
+    m->window = o->window ? o->window : 512;
+    m->score_every = o->score_every ? o->score_every : 2;
+    m->n_probe_windows = o->probe_windows ? o->probe_windows : 2;
+    if (o->n_tokens < m->window)
+        return samp_fail(error, SAMP_INVALID,
+                         "the calibration text has %zu tokens, at least one window of %u is needed",
+                         o->n_tokens, m->window);
+    m->n_windows = (uint32_t)(o->n_tokens / m->window);
+    if (m->n_probe_windows > m->n_windows) m->n_probe_windows = m->n_windows;
+    if (m->score_every >= m->window) m->score_every = m->window - 1;
+    SAMP_TRY(samp_groups_of(m->model, &m->groups, &m->n_groups, error));
+    for (size_t i = 0; i < samp_model_count(m->model); i++)
+        if (samp_integer_group(&samp_model_at(m->model, i)->layout,
+                               samp_model_at(m->model, i)->format->id))
+            return samp_fail(error, SAMP_UNSUPPORTED,
+                             "%s is quantized already (%s is %s); measure the 16-bit original",
+                             samp_model_folder(m->model), samp_model_at(m->model, i)->name,
+                             samp_model_at(m->model, i)->format->name);
+    uint64_t dim = m->config->dim, layers = m->config->n_layers;
+    m->reference_floats = (uint64_t)m->n_windows * m->window * dim;
+    m->probe_floats = (uint64_t)m->n_probe_windows * m->window * dim;
+    m->work_total = layers * m->n_windows * m->window +
+                    (2 * layers * (layers + 1) + 2 * layers) * m->n_probe_windows * m->window;
+    uint64_t cols = 0;
+    m->moment_at = samp_alloc(m->n_groups, sizeof *m->moment_at);
+    m->probe_kl = samp_alloc(m->n_groups + 1, sizeof *m->probe_kl);
+    if (!m->moment_at || !m->probe_kl) return samp_fail(error, SAMP_NOMEM, "out of memory");
+    for (size_t g = 0; g < m->n_groups; g++)
+        m->moment_at[g] = cols, cols += samp_group_cols(&m->groups[g]);
+    m->moment = samp_alloc(cols, sizeof *m->moment);
+    if (!m->moment)
+        return samp_fail(error, SAMP_NOMEM, "out of memory for the moments of %llu channels",
+                         (unsigned long long)cols);
+    samp_session_options session = {.n_threads = o->n_threads};
+    SAMP_TRY(samp_pool_create(&m->pool, o->n_threads, error));
+    SAMP_TRY(samp_collector_create(&m->collector, m->config, m->window, m->pool, error));
+    return samp_layered_open(&m->layered, m->model, &session, m->window, error);
+}
+
+static void measure_close(samp__measure *m)
+{
+    samp_streams_close(&m->streams);
+    samp_layered_close(m->layered);
+    samp_collector_release(m->collector);
+    samp_pool_release(m->pool);
+    samp_free(m->moment);
+    samp_free(m->moment_at);
+    samp_free(m->probe_kl);
+    samp_free(m->groups);
+}
+
+samp_status samp_measure(samp_model *model, const samp_measure_options *options,
+                         samp_sensitivity *out, samp_error *error)
+{
+    *out = (samp_sensitivity){.bias = 1};
+    samp__measure m = {.model = model, .options = options, .out = out, .streams = {.fd = -1}};
+    samp_status status = measure_open(&m, error);
+    if (status == SAMP_OK) status = samp__measure_begin(&m, error);
+    if (status == SAMP_OK && m.layers_done == 0) status = start_streams(&m, error);
+    for (uint32_t layer = m.layers_done; status == SAMP_OK && layer < m.config->n_layers; layer++)
+        status = measure_layer(&m, layer, error);
+    if (status == SAMP_OK) status = measure_ends(&m, error);
+    if (status == SAMP_OK) status = samp__measure_probes(&m, error);
+    if (status == SAMP_OK && options->moments_path) status = samp__measure_moments(&m, error);
+    measure_close(&m);
+    if (status == SAMP_OK) status = samp_remove_folder(options->work_folder, error);
+    if (status != SAMP_OK) samp_sensitivity_release(out);
+    return status;
+}

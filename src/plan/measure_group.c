@@ -1,0 +1,94 @@
+/* A group's candidates: bytes and errors, once the moments of its input are known. */
+#include "plan/measure_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Every format a plan may choose, with the rounding that is best at no cost in bytes. */
+static const struct {
+    samp_format_id format;
+    samp_rounding rounding;
+} candidates[] = {
+    {SAMP_FORMAT_NF4, SAMP_ROUNDING_SEARCH},      {SAMP_FORMAT_NF4A, SAMP_ROUNDING_SEARCH},
+    {SAMP_FORMAT_NF4A_G32, SAMP_ROUNDING_SEARCH}, {SAMP_FORMAT_INT5, SAMP_ROUNDING_SEARCH},
+    {SAMP_FORMAT_INT6, SAMP_ROUNDING_SEARCH},     {SAMP_FORMAT_FP8, SAMP_ROUNDING_ABSMAX},
+    {SAMP_FORMAT_INT8, SAMP_ROUNDING_SEARCH},     {SAMP_FORMAT_FP16, SAMP_ROUNDING_ABSMAX},
+};
+
+size_t samp_measure_candidates(samp_group_kind kind, samp_format_id *formats,
+                               samp_rounding *roundings, size_t max)
+{
+    (void)kind;
+    size_t n = sizeof candidates / sizeof *candidates;
+    if (n > max) n = max;
+    for (size_t i = 0; i < n; i++)
+        formats[i] = candidates[i].format, roundings[i] = candidates[i].rounding;
+    return n;
+}
+
+/* Expected error of the outputs when the input is rounded to one INT8 part, in the measure of the weights' errors. */
+static double activation_error(const samp_moments *moments, const double *column_square)
+{
+    double error = 0, total = 0;
+    for (uint64_t k = 0; k < moments->cols; k++) {
+        error += moments->a8_error[k] * column_square[k];
+        total += moments->square[k] * column_square[k];
+    }
+    return total > 0 ? error / total : 0;
+}
+
+static samp_status describe_group(samp__measure *m, const samp_group *group,
+                                  samp_sensitivity_group *out, size_t n_choices, samp_error *error)
+{
+    memcpy(out->name, group->name, sizeof out->name);
+    out->kind = group->kind;
+    out->layer = group->layer;
+    out->rows = samp_group_rows(group);
+    out->cols = samp_group_cols(group);
+    out->n_weights = group->n_weights;
+    out->n_choices = (uint32_t)n_choices;
+    out->weights = samp_arena_alloc(&m->out->arena, group->n_weights, sizeof *out->weights);
+    out->choices = samp_arena_alloc(&m->out->arena, n_choices, sizeof *out->choices);
+    if (!out->weights || !out->choices)
+        return samp_fail(error, SAMP_NOMEM, "%s: out of memory", group->name);
+    for (uint32_t i = 0; i < group->n_weights; i++)
+        memcpy(out->weights[i], group->weights[i]->name, sizeof *out->weights);
+    return SAMP_OK;
+}
+
+samp_status samp__measure_errors(samp__measure *m, size_t g, const samp_moments *moments,
+                                 samp_error *error)
+{
+    const samp_group *group = &m->groups[g];
+    samp_sensitivity_group *out = &m->out->groups[g];
+    float *moment = m->moment + m->moment_at[g];
+    uint64_t cols = samp_group_cols(group);
+    samp_candidate judged[SAMP__CANDIDATES_MAX];
+    samp_format_id formats[SAMP__CANDIDATES_MAX];
+    samp_rounding roundings[SAMP__CANDIDATES_MAX];
+    size_t n = samp_measure_candidates(group->kind, formats, roundings, SAMP__CANDIDATES_MAX - 1);
+    for (size_t i = 0; i < n; i++)
+        judged[i] = (samp_candidate){samp_format_get(formats[i]), roundings[i], false, 0};
+    judged[n] =
+        (samp_candidate){samp_format_get(samp__probe_format), SAMP_ROUNDING_SEARCH, true, 0};
+    if (moments)
+        samp_moments_mean(moments, moment);
+    else
+        for (uint64_t k = 0; k < cols; k++) moment[k] = 1;
+    SAMP_TRY(describe_group(m, group, out, n, error));
+    double *column_square = samp_alloc(cols, sizeof *column_square);
+    if (!column_square) return samp_fail(error, SAMP_NOMEM, "%s: out of memory", group->name);
+    samp_status status =
+        samp_group_errors(m->model, group, moment, judged, n + (group->kind == SAMP_GROUP_HEAD),
+                          column_square, m->pool, error);
+    if (status == SAMP_OK && moments)
+        out->activation_kl = activation_error(moments, column_square); /* times alpha later */
+    if (group->kind == SAMP_GROUP_HEAD) m->head_error = judged[n].error;
+    samp_free(column_square);
+    for (size_t i = 0; i < n && status == SAMP_OK; i++) {
+        out->choices[i] = (samp_sensitivity_choice){
+            .format = judged[i].format, .rounding = judged[i].rounding, .error = judged[i].error};
+        status = samp_group_bytes(group, judged[i].format, &out->choices[i].bytes, error);
+    }
+    return status;
+}

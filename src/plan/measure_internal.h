@@ -1,0 +1,61 @@
+/* What the halves of samp_measure share. Private to the plan room. */
+#ifndef SAMP_PLAN_MEASURE_INTERNAL_H
+#define SAMP_PLAN_MEASURE_INTERNAL_H
+
+#include "plan/candidate.h"
+#include "plan/measure.h"
+#include "plan/moments.h"
+#include "plan/streams.h"
+
+enum { SAMP__CANDIDATES_MAX = 16 };
+/* The base format of probes; one of the candidates. */
+static const samp_format_id samp__probe_format = SAMP_FORMAT_NF4A;
+
+typedef struct samp__measure {
+    samp_model *model;
+    const samp_config *config;
+    const samp_measure_options *options;
+    samp_sensitivity *out;
+    samp_group *groups; /* n_groups, four a layer, then [embedding,] head */
+    size_t n_groups;
+    samp_pool *pool;
+    samp_layered *layered;
+    samp_collector *collector;
+    samp_streams streams;
+    uint32_t window, n_windows, n_probe_windows, score_every;
+    uint64_t reference_floats, probe_floats; /* of one stream */
+    uint32_t layers_done;
+    uint64_t *moment_at;            /* [n_groups] where a group's moments start in `moment` */
+    float *moment;                  /* means of x^2, all groups */
+    double *probe_kl;               /* [n_groups + 1], the last of the whole */
+    uint64_t work_done, work_total; /* tokens x layers */
+    double
+        head_error; /* of the head's probe, whose weights a tied model needed before moments were known */
+    char key[65]; /* digest of all that the result depends on */
+} samp__measure;
+
+/* Streams: the reference, then one a group, then the whole. */
+static inline float *samp__reference_stream(const samp__measure *m, float *generation)
+{
+    (void)m;
+    return generation;
+}
+static inline float *samp__probe_stream(const samp__measure *m, float *generation, size_t probe)
+{
+    return generation + m->reference_floats + probe * m->probe_floats;
+}
+/* n tokens have passed one layer; SAMP_CANCELLED when the user wants to stop. */
+samp_status samp__measure_report(samp__measure *m, uint64_t n_tokens, samp_error *error);
+
+/* measure_state.c: state on disk. begin fills *layers_done from what a killed run left. */
+samp_status samp__measure_begin(samp__measure *m, samp_error *error);
+samp_status samp__measure_save(samp__measure *m, samp_error *error);
+samp_status samp__measure_moments(const samp__measure *m, samp_error *error);
+
+/* measure_group.c: candidates and errors of group g (moments known). */
+samp_status samp__measure_errors(samp__measure *m, size_t g, const samp_moments *moments,
+                                 samp_error *error);
+/* measure_probe.c: KL of all probes and the whole, from the streams that left the last layer; then alpha and bias. */
+samp_status samp__measure_probes(samp__measure *m, samp_error *error);
+
+#endif
