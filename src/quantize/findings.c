@@ -28,10 +28,14 @@ bool samp_severity_parse(const char *name, samp_severity *out)
     return false;
 }
 
+/* A copy without control bytes: names come from files, and reports go to terminals. */
 static const char *keep(samp_findings *findings, const char *text)
 {
-    const char *copy = text ? samp_arena_strndup(&findings->arena, text, strlen(text)) : "";
+    if (!text) return "";
+    char *copy = samp_arena_strndup(&findings->arena, text, strlen(text));
     if (!copy) findings->failed = true;
+    for (char *p = copy; p && *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
     return copy ? copy : "";
 }
 
@@ -49,15 +53,13 @@ void samp_findings_add(samp_findings *findings, samp_finding_id id, const char *
         findings->items = items;
         findings->capacity = capacity;
     }
-    samp_error text; /* for its size, and because control bytes from files are made visible */
-    char message[sizeof text.message];
+    char message[sizeof((samp_error *)0)->message];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    samp_fail(&text, SAMP_OK, "%s", message);
-    findings->items[findings->count++] = (samp_finding){
-        id, keep(findings, file), keep(findings, tensor), keep(findings, text.message)};
+    findings->items[findings->count++] =
+        (samp_finding){id, keep(findings, file), keep(findings, tensor), keep(findings, message)};
 }
 
 void samp_findings_release(samp_findings *findings)
