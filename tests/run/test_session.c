@@ -65,7 +65,8 @@ static void test_batch_of_16(void **state)
 {
     (void)state;
     static int32_t tokens[MANY][LONGEST + STEPS];
-    samp_session *session = session_on(folder, (samp_session_options){.max_batch = 2048});
+    samp_session *session =
+        session_on(folder, (samp_session_options){.max_batch = 2048, .context = 32 * 64});
     float *together = samp_alloc(STEPS * MANY * vocab, sizeof *together),
           *alone = samp_alloc(vocab, sizeof *alone);
     samp_feed feeds[MANY];
