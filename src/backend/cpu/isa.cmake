@@ -3,11 +3,21 @@
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   set(SAMP_CPU_AVX2 -mavx2 -mfma -mf16c)
   set(SAMP_CPU_AVX512 ${SAMP_CPU_AVX2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni)
+  set(SAMP_CPU_MATMUL -O3)
+  if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    # GCC regroups sums and moves products away from their additions, which spills the tiles'
+    # accumulators: without this its prefill tiles run at 75 % of the speed (GCC 12, Zen 1).
+    list(APPEND SAMP_CPU_MATMUL -fno-tree-reassoc -fno-tree-ter)
+  endif()
   set(folder ${CMAKE_SOURCE_DIR}/src/backend/cpu)
-  set_source_files_properties(${folder}/vector_avx2.c ${folder}/matmul_avx2.c ${folder}/attention_avx2.c
+  set_source_files_properties(${folder}/vector_avx2.c ${folder}/attention_avx2.c
     TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "-O3;${SAMP_CPU_AVX2}")
-  set_source_files_properties(${folder}/vector_avx512.c ${folder}/matmul_avx512.c ${folder}/attention_avx512.c
+  set_source_files_properties(${folder}/vector_avx512.c ${folder}/attention_avx512.c
     TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "-O3;${SAMP_CPU_AVX512}")
+  set_source_files_properties(${folder}/matmul_avx2.c
+    TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "${SAMP_CPU_MATMUL};${SAMP_CPU_AVX2}")
+  set_source_files_properties(${folder}/matmul_avx512.c
+    TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "${SAMP_CPU_MATMUL};${SAMP_CPU_AVX512}")
   set_source_files_properties(${folder}/matmul_avx512vbmi.c
-    TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "-O3;${SAMP_CPU_AVX512};-mavx512vbmi")
+    TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "${SAMP_CPU_MATMUL};${SAMP_CPU_AVX512};-mavx512vbmi")
 endif()

@@ -21,7 +21,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
-#define UNROLL _Pragma("unroll")
+#define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
@@ -59,8 +59,10 @@ INLINE float quantize_block(const float *x, float n_max, uint8_t *q, int32_t *st
 {
     const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
     __m256i max = _mm256_setzero_si256();
-    UNROLL for (int i = 0; i < 8; i++) max = _mm256_max_epi32(
-        max, _mm256_and_si256(magnitude, _mm256_castps_si256(_mm256_loadu_ps(x + 8 * i))));
+    UNROLL
+    for (int i = 0; i < 8; i++)
+        max = _mm256_max_epi32(
+            max, _mm256_and_si256(magnitude, _mm256_castps_si256(_mm256_loadu_ps(x + 8 * i))));
     uint32_t bits = max_lanes(max);
     float m = samp_bits_float(bits);
     if (!(m >= 1e-30f) || bits >= 0x7f800000) {
@@ -70,8 +72,8 @@ INLINE float quantize_block(const float *x, float n_max, uint8_t *q, int32_t *st
     }
     __m256 factor = _mm256_set1_ps(n_max / m);
     __m256i sum[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-    UNROLL for (int i = 0; i < 4; i++)
-    {
+    UNROLL
+    for (int i = 0; i < 4; i++) {
         __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 16 * i), factor));
         __m256i b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 16 * i + 8), factor));
         sum[i / 2] = _mm256_add_epi32(sum[i / 2], _mm256_add_epi32(a, b));
@@ -124,17 +126,16 @@ INLINE __m256i expand(samp__kind kind, const uint8_t *lines, size_t j, int part,
     __m256i v = _mm256_load_si256((const __m256i *)(at + j * SAMP__LINE));
     v = _mm256_and_si256(part ? _mm256_srli_epi16(v, 4) : v, nibble);
     if (kind == SAMP__NIBBLE || kind == SAMP__NIBBLE32) return _mm256_shuffle_epi8(table, v);
-    const uint8_t *high = at + 8 * SAMP__LINE;
-    if (kind == SAMP__INT5) {
-        __m256i bits = _mm256_load_si256((const __m256i *)(high + j / 4 * SAMP__LINE));
-        bits = _mm256_srl_epi16(bits, _mm_cvtsi32_si128((int)(2 * (j % 4)) + part));
-        bits = _mm256_and_si256(bits, _mm256_set1_epi8(1));
-        return _mm256_or_si256(v, _mm256_slli_epi16(bits, 4));
-    }
-    __m256i bits = _mm256_load_si256((const __m256i *)(high + j / 2 * SAMP__LINE));
-    bits = _mm256_srl_epi16(bits, _mm_cvtsi32_si128((int)(4 * (j % 2)) + 2 * part));
-    bits = _mm256_and_si256(bits, _mm256_set1_epi8(3));
-    return _mm256_or_si256(v, _mm256_slli_epi16(bits, 4));
+    /* 1 or 2 high bits; j is a constant in the unrolled loop, so the shift is one instruction at
+     * most. */
+    const int width = kind == SAMP__INT5 ? 1 : 2, per_byte = 8 / width / 2;
+    const int shift = width * (2 * (int)(j % (size_t)per_byte) + part) - 4;
+    const uint8_t *high = at + (8 + j / (size_t)per_byte) * SAMP__LINE;
+    __m256i bits = _mm256_load_si256((const __m256i *)high);
+    if (shift < 0) bits = _mm256_slli_epi16(bits, -shift);
+    if (shift > 0) bits = _mm256_srli_epi16(bits, shift);
+    bits = _mm256_and_si256(bits, _mm256_set1_epi8((char)(width == 1 ? 16 : 48)));
+    return _mm256_or_si256(v, bits);
 }
 
 INLINE __m256i broadcast_pair(const uint8_t *q)
@@ -149,26 +150,29 @@ INLINE void block_products(samp__kind kind, int m, int halves, int parts, const 
                            const uint8_t *lines, const uint8_t *q, __m256i table, __m256i sum[][4])
 {
     const __m256i low_byte = _mm256_set1_epi16(0xff);
+    UNROLL
     for (size_t j = 0; j < 8; j++) {
-        UNROLL for (int part = 0; part < 2; part++)
-        {
+        UNROLL
+        for (int part = 0; part < 2; part++) {
             if (!(parts >> part & 1)) continue;
             __m256i even[4], odd[4];
-            UNROLL for (int h = 0; h < halves; h++)
-            {
+            UNROLL
+            for (int h = 0; h < halves; h++) {
                 size_t group = (size_t)h / 2 * w->weight->group_bytes;
                 __m256i u = expand(kind, lines + group, j, part, h % 2, table);
                 even[h] = _mm256_and_si256(u, low_byte);
                 odd[h] = _mm256_srli_epi16(u, 8);
             }
-            UNROLL for (int t = 0; t < m; t++)
-            {
+            UNROLL
+            for (int t = 0; t < m; t++) {
                 const uint8_t *pair = q + (size_t)t * Q_BYTES + (size_t)part * 64 + j * 8;
                 __m256i q02 = broadcast_pair(pair), q13 = broadcast_pair(pair + 4);
-                UNROLL for (int h = 0; h < halves; h++) sum[t][h] =
-                    _mm256_add_epi32(sum[t][h], _mm256_madd_epi16(even[h], q02));
-                UNROLL for (int h = 0; h < halves; h++) sum[t][h] =
-                    _mm256_add_epi32(sum[t][h], _mm256_madd_epi16(odd[h], q13));
+                UNROLL
+                for (int h = 0; h < halves; h++)
+                    sum[t][h] = _mm256_add_epi32(sum[t][h], _mm256_madd_epi16(even[h], q02));
+                UNROLL
+                for (int h = 0; h < halves; h++)
+                    sum[t][h] = _mm256_add_epi32(sum[t][h], _mm256_madd_epi16(odd[h], q13));
             }
         }
     }
@@ -178,11 +182,11 @@ INLINE void block_products(samp__kind kind, int m, int halves, int parts, const 
 INLINE void block_scale(int m, int halves, const tile *w, const uint8_t *scales,
                         const float *x_scale, __m256i sum[][4])
 {
-    UNROLL for (int t = 0; t < m; t++)
-    {
+    UNROLL
+    for (int t = 0; t < m; t++) {
         __m256 x = _mm256_broadcast_ss(x_scale + t);
-        UNROLL for (int h = 0; h < halves; h++)
-        {
+        UNROLL
+        for (int h = 0; h < halves; h++) {
             size_t at = (size_t)h / 2 * w->weight->group_bytes + HALF_LINE * (size_t)(h % 2);
             __m256 scale = _mm256_mul_ps(_mm256_load_ps((const float *)(scales + at)), x);
             float *y = w->y[t][h];
@@ -202,14 +206,15 @@ INLINE void integer_tile(samp__kind kind, int m, int halves, const tile *w)
     const int32_t *start = w->start;
     for (size_t b = 0; b < w->weight->n_blocks; b++) {
         const uint8_t *lines = block + facts->scales * SAMP__LINE;
-        UNROLL for (size_t s = 0; s < facts->scales; s++)
-        {
+        UNROLL
+        for (size_t s = 0; s < facts->scales; s++) {
             __m256i sum[TILE][4];
-            UNROLL for (int t = 0; t < m; t++)
-            {
+            UNROLL
+            for (int t = 0; t < m; t++) {
                 int32_t first = start[(facts->scales == 2 ? s + 1 : 0) * w->width + (size_t)t];
-                UNROLL for (int h = 0; h < halves; h++) sum[t][h] =
-                    _mm256_set1_epi32(first >> (7 - facts->zero));
+                UNROLL
+                for (int h = 0; h < halves; h++)
+                    sum[t][h] = _mm256_set1_epi32(first >> (7 - facts->zero));
             }
             block_products(kind, m, halves, facts->scales == 2 ? 1 << s : 3, w, lines, q, table,
                            sum);
@@ -300,21 +305,26 @@ INLINE void float_tile(samp__kind kind, int m, int n_groups, const samp__product
     const uint8_t *line = weight->data + group * weight->group_bytes;
     const float *x = product->x + token * weight->cols;
     __m256 y[8];
-    UNROLL for (int i = 0; i < 2 * n_groups * m; i++) y[i] = _mm256_setzero_ps();
+    UNROLL
+    for (int i = 0; i < 2 * n_groups * m; i++) y[i] = _mm256_setzero_ps();
     for (size_t k = 0; k < weight->cols; k++, line += line_bytes) {
-        UNROLL for (int g = 0; g < 2 * n_groups; g++)
-        {
+        UNROLL
+        for (int g = 0; g < 2 * n_groups; g++) {
             __m256 w = load_values(kind, line + (size_t)g / 2 * weight->group_bytes, g % 2);
-            UNROLL for (int t = 0; t < m; t++) y[t * 2 * n_groups + g] = _mm256_fmadd_ps(
-                w, _mm256_broadcast_ss(x + (size_t)t * weight->cols + k), y[t * 2 * n_groups + g]);
+            UNROLL
+            for (int t = 0; t < m; t++)
+                y[t * 2 * n_groups + g] =
+                    _mm256_fmadd_ps(w, _mm256_broadcast_ss(x + (size_t)t * weight->cols + k),
+                                    y[t * 2 * n_groups + g]);
         }
     }
     size_t row = group * SAMP__ROWS, room = (size_t)n_groups * SAMP__ROWS;
     size_t n = weight->rows - row < room ? weight->rows - row : room;
     _Alignas(32) float values[64];
-    UNROLL for (int t = 0; t < m; t++)
-    {
-        UNROLL for (int g = 0; g < 2 * n_groups; g++)
+    UNROLL
+    for (int t = 0; t < m; t++) {
+        UNROLL
+        for (int g = 0; g < 2 * n_groups; g++)
             _mm256_store_ps(values + 8 * g, y[t * 2 * n_groups + g]);
         samp__store_rows(product->out + (token + (size_t)t) * weight->rows + row, values, n,
                          product->add);

@@ -20,7 +20,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
-#define UNROLL _Pragma("unroll")
+#define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
@@ -35,8 +35,8 @@ INLINE float quantize_block(const float *x, size_t n, int bits, uint8_t *q, int3
 {
     __m512 v[4];
     __m512i max = _mm512_setzero_si512();
-    UNROLL for (size_t i = 0; i < 4; i++)
-    {
+    UNROLL
+    for (size_t i = 0; i < 4; i++) {
         size_t left = n > 16 * i ? n - 16 * i : 0;
         __mmask16 mask = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
         v[i] = _mm512_maskz_loadu_ps(mask, x + 16 * i);
@@ -53,8 +53,8 @@ INLINE float quantize_block(const float *x, size_t n, int bits, uint8_t *q, int3
     }
     __m512 factor = _mm512_set1_ps(n_max / m);
     __m512i sum[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-    UNROLL for (size_t i = 0; i < 4; i++)
-    {
+    UNROLL
+    for (size_t i = 0; i < 4; i++) {
         __m512i value = _mm512_cvtps_epi32(_mm512_mul_ps(v[i], factor));
         sum[i / 2] = _mm512_add_epi32(sum[i / 2], value);
         __m128i low = _mm512_cvtepi32_epi8(value);
@@ -142,12 +142,12 @@ INLINE void block_products(samp__kind kind, int bits, int m, int groups, int par
     const size_t q_bytes = bits == 8 ? SAMP__BLOCK : 2 * SAMP__BLOCK;
     const int chains = m == 1 ? 2 : 1;
     __m512i low[TILE][2][2], high[TILE][2][2]; /* [token][group][chain] */
-    UNROLL for (int t = 0; t < m; t++)
-    {
-        UNROLL for (int g = 0; g < groups; g++)
-        {
-            UNROLL for (int c = 0; c < chains; c++)
-            {
+    UNROLL
+    for (int t = 0; t < m; t++) {
+        UNROLL
+        for (int g = 0; g < groups; g++) {
+            UNROLL
+            for (int c = 0; c < chains; c++) {
                 low[t][g][c] = c ? _mm512_setzero_si512()
                                  : _mm512_srai_epi32(_mm512_set1_epi32(start[t]),
                                                      (unsigned)(7 - samp__kinds[kind].zero));
@@ -156,17 +156,17 @@ INLINE void block_products(samp__kind kind, int bits, int m, int groups, int par
         }
     }
     for (size_t j = 0; j < 8; j++) {
-        UNROLL for (int part = 0; part < 2; part++)
-        {
+        UNROLL
+        for (int part = 0; part < 2; part++) {
             if (!(parts >> part & 1)) continue;
             const int c = chains == 2 ? part : 0;
             const uint8_t *four = q + (size_t)part * 32 + j * 4;
-            UNROLL for (int g = 0; g < groups; g++)
-            {
+            UNROLL
+            for (int g = 0; g < groups; g++) {
                 __m512i u =
                     expand(kind, lines + (size_t)g * w->weight->group_bytes, j, part, table);
-                UNROLL for (int t = 0; t < m; t++)
-                {
+                UNROLL
+                for (int t = 0; t < m; t++) {
                     const uint8_t *at = four + (size_t)t * q_bytes;
                     if (bits == 16) {
                         high[t][g][c] = _mm512_dpbusd_epi32(high[t][g][c], u, broadcast_four(at));
@@ -177,10 +177,10 @@ INLINE void block_products(samp__kind kind, int bits, int m, int groups, int par
             }
         }
     }
-    UNROLL for (int t = 0; t < m; t++)
-    {
-        UNROLL for (int g = 0; g < groups; g++)
-        {
+    UNROLL
+    for (int t = 0; t < m; t++) {
+        UNROLL
+        for (int g = 0; g < groups; g++) {
             if (chains == 2) {
                 low[t][g][0] = _mm512_add_epi32(low[t][g][0], low[t][g][1]);
                 high[t][g][0] = _mm512_add_epi32(high[t][g][0], high[t][g][1]);
@@ -202,17 +202,17 @@ INLINE void integer_tile(samp__kind kind, int bits, int m, int groups, const til
     const int32_t *start = w->start;
     for (size_t b = 0; b < w->weight->n_blocks; b++) {
         const uint8_t *lines = block + facts->scales * SAMP__LINE;
-        UNROLL for (size_t s = 0; s < facts->scales; s++)
-        {
+        UNROLL
+        for (size_t s = 0; s < facts->scales; s++) {
             __m512i sum[TILE][2];
             block_products(kind, bits, m, groups, facts->scales == 2 ? 1 << s : 3, w, lines, q,
                            start + (facts->scales == 2 ? s + 1 : 0) * w->width, table, sum);
-            UNROLL for (int g = 0; g < groups; g++)
-            {
+            UNROLL
+            for (int g = 0; g < groups; g++) {
                 __m512 scale =
                     _mm512_loadu_ps(block + (size_t)g * w->weight->group_bytes + s * SAMP__LINE);
-                UNROLL for (int t = 0; t < m; t++)
-                {
+                UNROLL
+                for (int t = 0; t < m; t++) {
                     float *y = w->y[t][g];
                     __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x_scale[t]));
                     _mm512_storeu_ps(y, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[t][g]), both,
@@ -313,22 +313,25 @@ INLINE void float_tile(samp__kind kind, int m, int n_groups, const samp__product
     const uint8_t *line = weight->data + group * weight->group_bytes;
     const float *x = product->x + token * weight->cols;
     __m512 y[FLOAT_TILE];
-    UNROLL for (int i = 0; i < n_groups * m; i++) y[i] = _mm512_setzero_ps();
+    UNROLL
+    for (int i = 0; i < n_groups * m; i++) y[i] = _mm512_setzero_ps();
     for (size_t k = 0; k < weight->cols; k++, line += line_bytes) {
-        UNROLL for (int g = 0; g < n_groups; g++)
-        {
+        UNROLL
+        for (int g = 0; g < n_groups; g++) {
             __m512 w = load_values(kind, line + (size_t)g * weight->group_bytes);
-            UNROLL for (int t = 0; t < m; t++) y[t + g] =
-                _mm512_fmadd_ps(w, _mm512_set1_ps(x[(size_t)t * weight->cols + k]), y[t + g]);
+            UNROLL
+            for (int t = 0; t < m; t++)
+                y[t + g] =
+                    _mm512_fmadd_ps(w, _mm512_set1_ps(x[(size_t)t * weight->cols + k]), y[t + g]);
         }
     }
     size_t row = group * SAMP__ROWS, room = (size_t)n_groups * SAMP__ROWS;
     size_t n = weight->rows - row < room ? weight->rows - row : room;
     _Alignas(64) float values[FLOAT_TILE * SAMP__ROWS];
-    UNROLL for (int t = 0; t < m; t++)
-    {
-        UNROLL for (int g = 0; g < n_groups; g++)
-            _mm512_store_ps(values + SAMP__ROWS * g, y[t + g]);
+    UNROLL
+    for (int t = 0; t < m; t++) {
+        UNROLL
+        for (int g = 0; g < n_groups; g++) _mm512_store_ps(values + SAMP__ROWS * g, y[t + g]);
         samp__store_rows(product->out + (token + (size_t)t) * weight->rows + row, values, n,
                          product->add);
     }

@@ -122,7 +122,7 @@ static void run_embed(const samp_device *device, const samp__op *op, unsigned th
     size_t begin, end;
     samp_split(device->batch->n_tokens, 1, thread, n_threads, &begin, &end);
     for (size_t i = begin; i < end; i++)
-        samp__weight_row(weight, (size_t)device->batch->tokens[i],
+        samp__weight_row(weight, (size_t)device->batch->tokens[i], thread,
                          op->embed.out + i * weight->cols);
 }
 

@@ -15,9 +15,11 @@
 typedef struct pack_job {
     samp_weight *weight;
     const samp_weight_source *source;
-    uint8_t code_of[256]; /* 4-bit kinds: code by (uint8_t)t */
-    bool compare;         /* look whether scale*t is the exact value everywhere */
-    atomic_bool differs, failed;
+    uint8_t code_of[256];     /* 4-bit kinds: code by (uint8_t)t */
+    bool compare;             /* look whether scale*t is the exact value everywhere */
+    atomic_bool differs;      /* … it is not */
+    atomic_bool codes_differ; /* part 0 cannot be made again from the packed codes */
+    atomic_bool failed;
 } pack_job;
 
 static samp__kind kind_of(const samp_weight_source *source, bool exact)
@@ -100,6 +102,18 @@ static bool panel_differs(const samp_weight *weight, const samp_integer_rows *ro
     return false;
 }
 
+/* Whether the codes of the panel cannot be had back from its integers. */
+static bool codes_differ(const pack_job *job, const int8_t *t, const uint8_t *codes, size_t n_rows)
+{
+    const samp_weight *weight = job->weight;
+    if (weight->kind != SAMP__NIBBLE || weight->cols % SAMP__BLOCK) return true;
+    for (size_t i = 0; i < n_rows * weight->cols / 2; i++)
+        if (codes[i] !=
+            samp__code_pair(job->code_of[(uint8_t)t[2 * i]], job->code_of[(uint8_t)t[2 * i + 1]]))
+            return true;
+    return false;
+}
+
 /* A thread's working memory: the rows of one panel, in the forms they pass through. */
 typedef struct pack_scratch {
     samp_integer_rows rows;
@@ -133,6 +147,7 @@ static void pack_panel(pack_job *job, const pack_scratch *scratch, size_t row0)
         samp_integer_rows rows = scratch->rows;
         samp_integer_form(source->format->id, source->layout, panel, row0, n, &rows);
         if (job->compare && panel_differs(weight, &rows, scratch->values, n)) job->differs = true;
+        if (job->compare && codes_differ(job, rows.t, panel[0], n)) job->codes_differ = true;
     }
     for (size_t r = 0; r < n; r += SAMP__ROWS) {
         uint8_t *group = weight->data + (row0 + r) / SAMP__ROWS * weight->group_bytes;
@@ -203,21 +218,6 @@ static samp_status weight_shape(samp_weight *weight, const samp_weight_source *s
     return SAMP_OK;
 }
 
-/* Keeps the source itself: needed where an exact row cannot be had from the packed integers. */
-static samp_status keep_source(samp_weight *weight, const samp_weight_source *source,
-                               samp_error *error)
-{
-    weight->format = source->format;
-    weight->layout = *source->layout;
-    for (int i = 0; i < source->layout->n_parts; i++) {
-        size_t bytes = source->layout->parts[i].bytes;
-        weight->parts[i] = samp_realloc(NULL, bytes, 1);
-        if (!weight->parts[i]) return no_memory(source->name, error);
-        memcpy(weight->parts[i], source->parts[i], bytes);
-    }
-    return SAMP_OK;
-}
-
 static void codebooks(pack_job *job, samp_format_id id)
 {
     const int8_t *codebook = samp_integer_codebook(id);
@@ -243,7 +243,8 @@ samp_status samp__weight_create(samp_pool *pool, const samp_weight_source *sourc
         if (job.failed)
             status = no_memory(source->name, error);
         else if (job.differs)
-            status = keep_source(weight, source, error);
+            status =
+                samp__weight_keep(weight, source, job.codes_differ, samp_pool_threads(pool), error);
     }
     if (status != SAMP_OK) {
         samp__weight_release(weight);
@@ -257,62 +258,7 @@ void samp__weight_release(samp_weight *weight)
 {
     if (!weight) return;
     for (int i = 0; i < SAMP_PARTS_MAX; i++) samp_free(weight->parts[i]);
+    samp_free(weight->row_codes);
     samp__huge_release(&weight->memory);
     samp_free(weight);
-}
-
-static float float_value(samp__kind kind, const uint8_t *at)
-{
-    uint32_t bits = 0;
-    memcpy(&bits, at, samp__kinds[kind].lines); /* little-endian: the low bytes */
-    if (kind == SAMP__FP16) return samp_fp16_to_float((uint16_t)bits);
-    if (kind == SAMP__BF16) return samp_bf16_to_float((uint16_t)bits);
-    return samp_bits_float(bits);
-}
-
-/* The inverse of pack_weight: t of one weight. */
-static int unpack_weight(const samp_weight *weight, const uint8_t *lines, size_t row, size_t column)
-{
-    size_t half = column / 32, j = column % 32 / 4, at = row * 4 + column % 4;
-    if (weight->kind == SAMP__BYTE) return lines[(half * 8 + j) * SAMP__LINE + at] - 128;
-    unsigned code = lines[j * SAMP__LINE + at] >> (4 * half) & 15;
-    const uint8_t *high = lines + 8 * SAMP__LINE;
-    if (weight->kind == SAMP__INT5)
-        code |= (high[j / 4 * SAMP__LINE + at] >> (2 * (j % 4) + half) & 1u) << 4;
-    else if (weight->kind == SAMP__INT6)
-        code |= (high[j / 2 * SAMP__LINE + at] >> (4 * (j % 2) + 2 * half) & 3u) << 4;
-    else
-        code = weight->codebook[code];
-    return (int)code - (1 << samp__kinds[weight->kind].zero);
-}
-
-bool samp__weight_row(const samp_weight *weight, size_t row, float *out)
-{
-    const uint8_t *group = weight->data + row / SAMP__ROWS * weight->group_bytes;
-    size_t r = row % SAMP__ROWS;
-    if (weight->format) { /* integer forms of 4 and 8 bits only: a row is whole bytes */
-        const void *parts[SAMP_PARTS_MAX];
-        for (int i = 0; i < weight->layout.n_parts; i++) parts[i] = weight->parts[i];
-        parts[0] = (const uint8_t *)parts[0] +
-                   (size_t)((double)(row * weight->cols / 8) * weight->format->code_bits);
-        weight->format->decode(&weight->layout, parts, row, 1, out);
-        return true;
-    }
-    if (samp__is_float(weight)) {
-        size_t bytes = samp__kinds[weight->kind].lines;
-        for (size_t k = 0; k < weight->cols; k++)
-            out[k] = float_value(weight->kind, group + (k * SAMP__ROWS + r) * bytes);
-        return true;
-    }
-    if (!weight->embed) return false;
-    size_t n_scales = samp__kinds[weight->kind].scales;
-    for (size_t k = 0; k < weight->cols; k++) {
-        const uint8_t *block = group + k / SAMP__BLOCK * weight->block_bytes;
-        size_t column = k % SAMP__BLOCK, s = column / (SAMP__BLOCK / n_scales);
-        const uint8_t *lines = block + n_scales * SAMP__ROWS * sizeof(float);
-        float scale;
-        memcpy(&scale, block + (s * SAMP__ROWS + r) * sizeof(float), sizeof scale);
-        out[k] = (float)unpack_weight(weight, lines, r, column) * scale;
-    }
-    return true;
 }

@@ -70,11 +70,13 @@ struct samp_weight {
     uint8_t codebook[16];
     uint8_t *data; /* [n_groups][group_bytes] */
     samp__huge memory;
-    /* The source, for rows whose exact value is not scale*t (NF4, FP8); format NULL when not kept.
-     */
+    /* For embed, where scale*t is not the exact value (NF4, FP8): the source's parts, for its decode;
+     * format NULL when not kept. Part 0 is NULL when the packed codes are the same: row_codes
+     * [n_threads][cols/2] then is the room in which a thread puts a row of it together again. */
     const samp_format *format;
     samp_layout layout;
     void *parts[SAMP_PARTS_MAX];
+    uint8_t *row_codes;
 };
 
 static inline bool samp__is_float(const samp_weight *weight)
@@ -85,7 +87,19 @@ static inline bool samp__is_float(const samp_weight *weight)
 samp_status samp__weight_create(samp_pool *pool, const samp_weight_source *source, bool exact,
                                 samp_weight **out, samp_error *error);
 void samp__weight_release(samp_weight *weight); /* NULL allowed */
-/* The exact values of one row, to out [cols]; false when the weight was not created for it. */
-bool samp__weight_row(const samp_weight *weight, size_t row, float *out);
+
+/* weight_row.c: exact rows, for embed. */
+
+/* Keeps the source's parts, part 0 only if asked to (weight->row_codes is made otherwise). */
+samp_status samp__weight_keep(samp_weight *weight, const samp_weight_source *source, bool part0,
+                              unsigned n_threads, samp_error *error);
+/* The exact values of one row, to out [cols]; the weight is a float kind or was created with embed. */
+void samp__weight_row(const samp_weight *weight, size_t row, unsigned thread, float *out);
+
+/* Two 4-bit codes of neighbouring columns as NF4's part 0 stores them. */
+static inline uint8_t samp__code_pair(unsigned even, unsigned odd)
+{
+    return (uint8_t)(even << 4 | odd);
+}
 
 #endif

@@ -1,0 +1,109 @@
+/* Exact rows of a packed weight, for embed: from the packed values where these say it all, else by the
+ * format's own decode from the parts kept for it. A tied embedding and head thus exist once. */
+#include "backend/cpu/weight.h"
+
+#include "base/memory.h"
+
+#include <string.h>
+
+samp_status samp__weight_keep(samp_weight *weight, const samp_weight_source *source, bool part0,
+                              unsigned n_threads, samp_error *error)
+{
+    bool fine = true;
+    for (int i = 0; i < source->layout->n_parts; i++) {
+        if (i == 0 && !part0) continue;
+        size_t bytes = source->layout->parts[i].bytes;
+        weight->parts[i] = samp_realloc(NULL, bytes, 1);
+        if (weight->parts[i])
+            memcpy(weight->parts[i], source->parts[i], bytes);
+        else
+            fine = false;
+    }
+    if (!part0) weight->row_codes = samp_alloc(n_threads, weight->cols / 2);
+    if (!fine || (!part0 && !weight->row_codes))
+        return samp_fail(error, SAMP_NOMEM, "out of memory for the exact rows of '%s'",
+                         source->name);
+    weight->format = source->format;
+    weight->layout = *source->layout;
+    return SAMP_OK;
+}
+
+/* The 4- to 8-bit code of one weight, as weight.h lays it out. */
+static unsigned packed_code(samp__kind kind, const uint8_t *lines, size_t row, size_t column)
+{
+    size_t half = column / 32, j = column % 32 / 4, at = row * 4 + column % 4;
+    if (kind == SAMP__BYTE) return lines[(half * 8 + j) * SAMP__LINE + at];
+    unsigned code = lines[j * SAMP__LINE + at] >> (4 * half) & 15;
+    const uint8_t *high = lines + 8 * SAMP__LINE;
+    if (kind == SAMP__INT5)
+        code |= (high[j / 4 * SAMP__LINE + at] >> (2 * (j % 4) + half) & 1u) << 4;
+    if (kind == SAMP__INT6)
+        code |= (high[j / 2 * SAMP__LINE + at] >> (4 * (j % 2) + 2 * half) & 3u) << 4;
+    return code;
+}
+
+static float float_value(samp__kind kind, const uint8_t *at)
+{
+    uint32_t bits = 0;
+    memcpy(&bits, at, samp__kinds[kind].lines); /* little-endian: the low bytes */
+    if (kind == SAMP__FP16) return samp_fp16_to_float((uint16_t)bits);
+    if (kind == SAMP__BF16) return samp_bf16_to_float((uint16_t)bits);
+    return samp_bits_float(bits);
+}
+
+static void float_row(const samp_weight *weight, const uint8_t *group, size_t r, float *out)
+{
+    size_t bytes = samp__kinds[weight->kind].lines;
+    for (size_t k = 0; k < weight->cols; k++)
+        out[k] = float_value(weight->kind, group + (k * SAMP__ROWS + r) * bytes);
+}
+
+/* scale*t, where that is the exact value. */
+static void integer_row(const samp_weight *weight, const uint8_t *group, size_t r, float *out)
+{
+    const samp__kind_facts *facts = &samp__kinds[weight->kind];
+    for (size_t k = 0; k < weight->cols; k++) {
+        const uint8_t *block = group + k / SAMP__BLOCK * weight->block_bytes;
+        const uint8_t *lines = block + facts->scales * SAMP__ROWS * sizeof(float);
+        size_t column = k % SAMP__BLOCK, s = column / (SAMP__BLOCK / facts->scales);
+        int u = (int)packed_code(weight->kind, lines, r, column);
+        if (weight->kind == SAMP__NIBBLE || weight->kind == SAMP__NIBBLE32) u = weight->codebook[u];
+        float scale;
+        memcpy(&scale, block + (s * SAMP__ROWS + r) * sizeof(float), sizeof scale);
+        out[k] = scale * (float)(u - (1 << facts->zero));
+    }
+}
+
+/* By the format's decode, of which any single row is whole bytes of 8-bit codes or of 4-bit codes whose
+ * columns are a multiple of 64. */
+static void decoded_row(const samp_weight *weight, const uint8_t *group, size_t row,
+                        unsigned thread, float *out)
+{
+    const void *parts[SAMP_PARTS_MAX];
+    for (int i = 0; i < weight->layout.n_parts; i++) parts[i] = weight->parts[i];
+    if (weight->row_codes) {
+        uint8_t *codes = weight->row_codes + thread * (weight->cols / 2);
+        size_t r = row % SAMP__ROWS, lines = samp__kinds[weight->kind].scales * SAMP__LINE;
+        for (size_t k = 0; k < weight->cols; k += 2) {
+            const uint8_t *at = group + k / SAMP__BLOCK * weight->block_bytes + lines;
+            codes[k / 2] = samp__code_pair(packed_code(weight->kind, at, r, k % SAMP__BLOCK),
+                                           packed_code(weight->kind, at, r, k % SAMP__BLOCK + 1));
+        }
+        parts[0] = codes;
+    } else {
+        size_t bits = row * weight->cols * (size_t)weight->format->code_bits;
+        parts[0] = (const uint8_t *)parts[0] + bits / 8;
+    }
+    weight->format->decode(&weight->layout, parts, row, 1, out);
+}
+
+void samp__weight_row(const samp_weight *weight, size_t row, unsigned thread, float *out)
+{
+    const uint8_t *group = weight->data + row / SAMP__ROWS * weight->group_bytes;
+    if (weight->format)
+        decoded_row(weight, group, row, thread, out);
+    else if (samp__is_float(weight))
+        float_row(weight, group, row % SAMP__ROWS, out);
+    else
+        integer_row(weight, group, row % SAMP__ROWS, out);
+}
