@@ -72,7 +72,8 @@ static samp_status load_norm(samp__network *network, samp_model *model, const sa
     if (!values) return samp_fail(error, SAMP_NOMEM, "%s: out of memory", ref->name);
     samp_tensor *tensor = NULL;
     samp_status status = samp_model_read_vector(model, ref, values, error);
-    if (status == SAMP_OK) status = samp__network_upload(network, values, network->config.dim, &tensor, error);
+    if (status == SAMP_OK)
+        status = samp__network_upload(network, values, network->config.dim, &tensor, error);
     samp_free(values);
     SAMP_TRY(status);
     network->norms[network->n_norms++] = tensor;

@@ -120,8 +120,7 @@ static int32_t greatest(const float *logits, uint32_t n)
     return (int32_t)best;
 }
 
-/* ---- selection
- * -------------------------------------------------------------------------------------------- */
+/* ---- selection ---- */
 
 /* The one order of tokens: heavier first, then the lower id. No two tokens are equal in it. */
 static bool before(const float *weights, int32_t a, int32_t b)

@@ -50,8 +50,7 @@ static uint32_t blocks_of(uint32_t positions)
     return (uint32_t)samp_ceil_div(positions, SAMP_KV_BLOCK);
 }
 
-/* ---- opening and closing
- * ---------------------------------------------------------------------------------- */
+/* ---- opening and closing ---- */
 
 static samp_status check_options(const samp_session_options *options, samp_error *error)
 {
@@ -171,8 +170,7 @@ const char *samp_session_describe(const samp_session *session)
     return session->backend->describe(session->device);
 }
 
-/* ---- sequences
- * -------------------------------------------------------------------------------------------- */
+/* ---- sequences ---- */
 
 samp_status samp_sequence_create(samp_session *session, samp_sequence **out, samp_error *error)
 {
@@ -209,9 +207,7 @@ uint32_t samp_sequence_kv_needed(const samp_sequence *sequence, uint32_t n_token
     return blocks_of(sequence->length + n_tokens) - sequence->n_blocks;
 }
 
-/* ---- a step
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- a step ---- */
 
 static samp_status check_blocks(const samp_session *session, uint64_t needed, samp_error *error)
 {

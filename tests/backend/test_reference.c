@@ -189,8 +189,7 @@ static void test_matmul_by_hand(void **state)
     backend->close(device);
 }
 
-/* ---- attention
- * -------------------------------------------------------------------------------------------- */
+/* ---- attention ---- */
 
 enum { HEADS = 6, KV_HEADS = 2, DIM = 10, LENGTH = 150, BLOCKS = 7, LAYERS = 2 };
 
@@ -330,8 +329,7 @@ static void test_attention_chunks(void **state)
     samp_free(a);
 }
 
-/* ---- embed, gather, read, and the seam
- * -------------------------------------------------------------------- */
+/* ---- embed, gather, read, and the seam ---- */
 
 static void test_embed_gather_read(void **state)
 {

@@ -36,9 +36,7 @@ static int32_t choose_once(samp_sampler_options options, const float *logits, ui
     return token;
 }
 
-/* ---- greedy
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- greedy ---- */
 
 static void test_greedy(void **state)
 {
@@ -56,8 +54,7 @@ static void test_greedy(void **state)
     assert_int_equal(choose_once(greedy, close, 3), 1);
 }
 
-/* ---- distributions
- * ---------------------------------------------------------------------------------------- */
+/* ---- distributions ---- */
 
 typedef struct probability {
     int32_t id;
@@ -236,8 +233,7 @@ static void test_large_vocabularies(void **state)
     samp_free(logits);
 }
 
-/* ---- penalties
- * -------------------------------------------------------------------------------------------- */
+/* ---- penalties ---- */
 
 static void test_penalties(void **state)
 {
@@ -289,9 +285,7 @@ static void test_penalties(void **state)
     samp_sampler_release(sampler);
 }
 
-/* ---- ranges
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- ranges ---- */
 
 static void refuses(samp_sampler_options options, const char *message)
 {

@@ -14,8 +14,7 @@ static void expect_same(const float *a, const float *b, size_t rows)
                      (double)b[i]);
 }
 
-/* ---- the same bits
- * ---------------------------------------------------------------------------------------- */
+/* ---- the same bits ---- */
 
 enum { TEXT = 150 };
 
@@ -130,8 +129,7 @@ static void test_truncate(void **state)
     samp_session_close(session);
 }
 
-/* ---- refusals
- * --------------------------------------------------------------------------------------------- */
+/* ---- refusals ---- */
 
 static void expect_refused(samp_status status, samp_status wanted, const samp_error *error,
                            const char *message)
@@ -272,8 +270,7 @@ static void test_not_finite(void **state)
     tiny_remove(broken);
 }
 
-/* ---- loading
- * ---------------------------------------------------------------------------------------------- */
+/* ---- loading ---- */
 
 typedef struct load_progress {
     uint64_t calls, done, total, stop_at;
@@ -439,8 +436,7 @@ static void test_steps_do_not_allocate(void **state)
     samp_session_close(session);
 }
 
-/* ---- the pool
- * --------------------------------------------------------------------------------------------- */
+/* ---- the pool ---- */
 
 static void test_kv_pool(void **state)
 {

@@ -9,8 +9,7 @@
 
 #include <string.h>
 
-/* ---- rows that go into a matmul
- * --------------------------------------------------------------------------- */
+/* ---- rows that go into a matmul ---- */
 
 static bool reserve_row(samp_device *device, size_t cols)
 {
@@ -41,9 +40,7 @@ static const float *input_row(samp_device *device, const samp_input *input, size
     return device->row;
 }
 
-/* ---- matmul
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- matmul ---- */
 
 /* Integers and scales of a row, in groups of 64; the last group is filled up with zeros. */
 static void quantize_row(samp_device *device, const float *row, size_t cols, int n_max)
@@ -101,8 +98,7 @@ static samp_status run_matmul(samp_device *device, const samp__op *op, samp_erro
     return SAMP_OK;
 }
 
-/* ---- attention
- * -------------------------------------------------------------------------------------------- */
+/* ---- attention ---- */
 
 /* Stores one row of keys (which = 0) or values (which = 1). */
 static void kv_store(samp_kv *kv, int which, size_t row, const float *x)
@@ -212,8 +208,7 @@ static samp_status run_attention(samp_device *device, const samp__op *op, samp_e
     return SAMP_OK;
 }
 
-/* ---- the rest
- * --------------------------------------------------------------------------------------------- */
+/* ---- the rest ---- */
 
 static void run_embed(const samp__op *op)
 {

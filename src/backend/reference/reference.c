@@ -37,8 +37,7 @@ static const char *device_describe(const samp_device *device)
     return device->exact ? "reference (plain C, 1 thread, exact)" : "reference (plain C, 1 thread)";
 }
 
-/* ---- the queue
- * -------------------------------------------------------------------------------------------- */
+/* ---- the queue ---- */
 
 static void fail_queue(samp_device *device, samp_status status, const char *what)
 {
