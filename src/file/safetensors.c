@@ -53,6 +53,11 @@ static bool add_metadata(header_parser *parser, const char *key, const char *val
 {
     samp_safetensors *file = parser->file;
     size_t at = file->metadata.n;
+    if (at == SAMP_ST_METADATA_MAX) {
+        samp_cursor_fail(&parser->bytes, SAMP_LIMIT, "__metadata__ has more than %d keys",
+                         SAMP_ST_METADATA_MAX);
+        return false;
+    }
     if (at == file->metadata_capacity) {
         size_t capacity = at ? 2 * at : 16;
         void *values = samp_realloc(file->metadata_values, capacity, sizeof *file->metadata_values);

@@ -5,7 +5,12 @@
 #include "base/memory.h"
 #include "file/safetensors.h"
 
-enum { SAMP_ST_LENGTH_BYTES = 8, SAMP_ST_HEADER_MAX = 100000000, SAMP_ST_TENSORS_MAX = 1000000 };
+enum {
+    SAMP_ST_LENGTH_BYTES = 8,
+    SAMP_ST_HEADER_MAX = 100000000,
+    SAMP_ST_TENSORS_MAX = 1000000,
+    SAMP_ST_METADATA_MAX = 65536
+};
 
 /* Bits of a tensor; false when they are more than 2^64 on the way. Multiplied from the left, as the
  * Rust library does: an overflow before a dimension of 0 is still one. */

@@ -121,6 +121,9 @@ samp_status samp_safetensors_header(const samp_tensor_spec *specs, size_t n,
                                     samp_buffer *header, uint64_t *offsets, uint64_t *file_size,
                                     samp_error *error)
 {
+    if (n_metadata > SAMP_ST_METADATA_MAX)
+        return samp_fail(error, SAMP_LIMIT, "%zu keys of metadata, at most %d are allowed",
+                         n_metadata, SAMP_ST_METADATA_MAX);
     if (n > SAMP_ST_TENSORS_MAX)
         return samp_fail(error, SAMP_LIMIT, "%zu tensors in one file, at most %d are allowed", n,
                          SAMP_ST_TENSORS_MAX);

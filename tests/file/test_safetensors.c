@@ -260,6 +260,12 @@ static void test_large_text(void **state)
     for (int i = 0; i < 100000; i++) samp_buffer_text(&text, "[");
     assert_fails(parse_text(text.data, text.length, 0, &file, &error), &error, SAMP_CORRUPT,
                  "expected a string");
+    samp_buffer_clear(&text); /* ten million digits where any value may stand */
+    samp_buffer_text(&text, "{\"a\":{\"x\":0.");
+    for (int i = 0; i < 10000000; i++) samp_buffer_append(&text, "7", 1);
+    samp_buffer_text(&text, ",\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}");
+    assert_ok(parse_text(text.data, text.length, 0, &file, &error), &error);
+    samp_safetensors_close(file);
     samp_buffer_clear(&text);
     samp_buffer_text(&text, "{\"");
     for (int i = 0; i < 1 << 20; i++) samp_buffer_text(&text, "n");
@@ -283,6 +289,20 @@ static void test_too_many_tensors(void **state)
     assert_ok(samp_buffer_ok(&text, &error), &error);
     assert_fails(parse_text(text.data, text.length, 0, &file, &error), &error, SAMP_LIMIT,
                  "more than 1000000 tensors");
+    samp_buffer_release(&text);
+}
+
+static void test_too_much_metadata(void **state)
+{
+    samp_error error = {0};
+    samp_safetensors *file;
+    samp_buffer text = {0};
+    (void)state;
+    samp_buffer_text(&text, "{\"__metadata__\":{");
+    for (int i = 0; i < 65537; i++) samp_buffer_printf(&text, "%s\"%d\":\"\"", i ? "," : "", i);
+    samp_buffer_text(&text, "}}");
+    assert_fails(parse_text(text.data, text.length, 0, &file, &error), &error, SAMP_LIMIT,
+                 "more than 65536 keys");
     samp_buffer_release(&text);
 }
 
@@ -431,11 +451,12 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_headers),    cmocka_unit_test(test_good_headers),
-        cmocka_unit_test(test_file_order),     cmocka_unit_test(test_bad_lengths),
-        cmocka_unit_test(test_large_text),     cmocka_unit_test(test_too_many_tensors),
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_bad_specs),
-        cmocka_unit_test(test_shrinking_file), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_bad_headers),       cmocka_unit_test(test_good_headers),
+        cmocka_unit_test(test_file_order),        cmocka_unit_test(test_bad_lengths),
+        cmocka_unit_test(test_large_text),        cmocka_unit_test(test_too_many_tensors),
+        cmocka_unit_test(test_too_much_metadata), cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_bad_specs),         cmocka_unit_test(test_shrinking_file),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
