@@ -12,7 +12,7 @@ void samp__scratch_release(samp__scratch *s)
         samp_buffer_release(&s->prefixed[i]);
     }
     samp__matcher_release(s->matcher);
-    samp__queue_release(&s->queue);
+    samp__merge_queue_release(&s->queue);
     samp_free(s->symbols);
 }
 
@@ -81,7 +81,7 @@ static bool queue_pair(samp__scratch *s, uint32_t position)
     if (symbol->next == SAMP__NONE) return true;
     symbol->merge = samp__merges_find(t, symbol->id, s->symbols[symbol->next].id);
     return symbol->merge == SAMP__NONE ||
-           samp__queue_push(&s->queue, t->merges.slots[symbol->merge].rank, position);
+           samp__merge_queue_push(&s->queue, t->merges.slots[symbol->merge].rank, position);
 }
 
 /* Merges all that merges; false when out of memory. An entry of the queue whose pair has changed
@@ -90,8 +90,8 @@ static bool merge_all(samp__scratch *s)
 {
     const samp__merge *merges = s->tokenizer->merges.slots;
     uint32_t rank, position;
-    samp__queue_result result;
-    while ((result = samp__queue_pop(&s->queue, &rank, &position)) == SAMP__QUEUE_ENTRY) {
+    samp__merge_queue_result result;
+    while ((result = samp__merge_queue_pop(&s->queue, &rank, &position)) == SAMP__QUEUE_ENTRY) {
         samp__symbol *left = &s->symbols[position];
         if (left->merge == SAMP__NONE || merges[left->merge].rank != rank) continue;
         samp__symbol *right = &s->symbols[left->next];
@@ -118,7 +118,7 @@ static samp_status encode_piece(samp__scratch *s, const char *word, size_t n)
     uint32_t count = t->byte_level ? byte_symbols(s, word, n) : character_symbols(s, word, n);
     if (!count) return SAMP_OK;
     s->symbols[count - 1].next = SAMP__NONE;
-    if (!samp__queue_begin(&s->queue, count, t->merges.n_ranks)) return fail_nomem(s, n);
+    if (!samp__merge_queue_begin(&s->queue, count, t->merges.n_ranks)) return fail_nomem(s, n);
     for (uint32_t i = 0; i < count; i++)
         if (!queue_pair(s, i)) return fail_nomem(s, n);
     if (!merge_all(s)) return fail_nomem(s, n);

@@ -184,34 +184,34 @@ typedef struct samp__symbol {
     uint32_t merge;      /* slot of the merge with the right neighbour, or SAMP__NONE */
 } samp__symbol;
 
-typedef struct samp__queue_block samp__queue_block;
+typedef struct samp__merge_queue_block samp__merge_queue_block;
 
-typedef struct samp__queue_list {
+typedef struct samp__merge_queue_list {
     uint32_t first, count; /* block filled last, or SAMP__NONE; positions */
-} samp__queue_list;
+} samp__merge_queue_list;
 
 /* Pairs that may merge, by rank and position (tokenizer_queue.c). Zeroed = ready for
- * samp__queue_begin. */
+ * samp__merge_queue_begin. */
 typedef struct samp__queue {
     uint64_t *heap; /* rank << 32 | position */
     size_t heap_count, heap_capacity;
     uint32_t limit; /* pairs of a lower rank are in the heap, others in their rank's list */
-    samp__queue_list *lists; /* [n_lists] one for each rank, in a long word */
+    samp__merge_queue_list *lists; /* [n_lists] one for each rank, in a long word */
     uint32_t n_lists, free;  /* first block of those that can be used again, or SAMP__NONE */
     size_t lists_capacity;
-    samp__queue_block *blocks;
+    samp__merge_queue_block *blocks;
     size_t n_blocks, blocks_capacity;
     uint32_t *batch; /* sorted positions of the pairs of rank limit-1 */
     size_t batch_at, batch_count, batch_capacity;
 } samp__queue;
 
-typedef enum { SAMP__QUEUE_ENTRY, SAMP__QUEUE_EMPTY, SAMP__QUEUE_FAILED } samp__queue_result;
+typedef enum { SAMP__QUEUE_ENTRY, SAMP__QUEUE_EMPTY, SAMP__QUEUE_FAILED } samp__merge_queue_result;
 
 /* Starts a word; push and begin are false when out of memory. */
-bool samp__queue_begin(samp__queue *q, size_t n_symbols, uint32_t n_ranks);
-bool samp__queue_push(samp__queue *q, uint32_t rank, uint32_t position);
-samp__queue_result samp__queue_pop(samp__queue *q, uint32_t *rank, uint32_t *position);
-void samp__queue_release(samp__queue *q);
+bool samp__merge_queue_begin(samp__queue *q, size_t n_symbols, uint32_t n_ranks);
+bool samp__merge_queue_push(samp__queue *q, uint32_t rank, uint32_t position);
+samp__merge_queue_result samp__merge_queue_pop(samp__queue *q, uint32_t *rank, uint32_t *position);
+void samp__merge_queue_release(samp__queue *q);
 
 typedef struct samp__scratch {
     const samp_tokenizer *tokenizer;

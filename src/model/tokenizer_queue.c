@@ -16,12 +16,12 @@ enum { LONG_WORD = 8192 }; /* symbols from which lists are worth their n_ranks h
 /* Positions of one rank, in a chain whose first block is filled last; one cache line, since
  * following a chain is what costs. */
 enum { BLOCK_POSITIONS = 15 };
-struct samp__queue_block {
+struct samp__merge_queue_block {
     uint32_t next; /* SAMP__NONE: the last */
     uint32_t positions[BLOCK_POSITIONS];
 };
 
-void samp__queue_release(samp__queue *q)
+void samp__merge_queue_release(samp__queue *q)
 {
     samp_free(q->heap);
     samp_free(q->lists);
@@ -39,15 +39,15 @@ static void *reserve(void *array, size_t *capacity, size_t count, size_t size)
     return grown;
 }
 
-bool samp__queue_begin(samp__queue *q, size_t n_symbols, uint32_t n_ranks)
+bool samp__merge_queue_begin(samp__queue *q, size_t n_symbols, uint32_t n_ranks)
 {
     q->heap_count = q->n_blocks = q->batch_at = q->batch_count = 0;
     q->n_lists = 0;
     q->limit = UINT32_MAX;
     if (n_symbols < LONG_WORD || n_symbols < n_ranks / 8) return true;
-    samp__queue_list *lists = reserve(q->lists, &q->lists_capacity, n_ranks, sizeof *lists);
+    samp__merge_queue_list *lists = reserve(q->lists, &q->lists_capacity, n_ranks, sizeof *lists);
     if (!lists) return false;
-    for (uint32_t rank = 0; rank < n_ranks; rank++) lists[rank] = (samp__queue_list){SAMP__NONE, 0};
+    for (uint32_t rank = 0; rank < n_ranks; rank++) lists[rank] = (samp__merge_queue_list){SAMP__NONE, 0};
     q->lists = lists;
     q->n_lists = n_ranks;
     q->limit = 0;
@@ -85,13 +85,13 @@ static uint64_t heap_pop(samp__queue *q)
     return top;
 }
 
-static bool list_push(samp__queue *q, samp__queue_list *list, uint32_t position)
+static bool list_push(samp__queue *q, samp__merge_queue_list *list, uint32_t position)
 {
     uint32_t used = list->count % BLOCK_POSITIONS;
     if (used == 0) {
         uint32_t block = q->free;
         if (block == SAMP__NONE) {
-            samp__queue_block *blocks =
+            samp__merge_queue_block *blocks =
                 reserve(q->blocks, &q->blocks_capacity, q->n_blocks + 1, sizeof *blocks);
             if (!blocks) return false;
             q->blocks = blocks;
@@ -107,7 +107,7 @@ static bool list_push(samp__queue *q, samp__queue_list *list, uint32_t position)
     return true;
 }
 
-bool samp__queue_push(samp__queue *q, uint32_t rank, uint32_t position)
+bool samp__merge_queue_push(samp__queue *q, uint32_t rank, uint32_t position)
 {
     if (rank < q->limit) return heap_push(q, (uint64_t)rank << 32 | position);
     return list_push(q, &q->lists[rank], position);
@@ -125,7 +125,7 @@ static bool next_batch(samp__queue *q)
     q->batch_at = q->batch_count = 0;
     while (q->limit < q->n_lists && !q->lists[q->limit].count) q->limit++;
     if (q->limit >= q->n_lists) return true;
-    const samp__queue_list *list = &q->lists[q->limit++];
+    const samp__merge_queue_list *list = &q->lists[q->limit++];
     uint32_t *batch = reserve(q->batch, &q->batch_capacity, list->count, sizeof *batch);
     if (!batch) return false;
     q->batch = batch;
@@ -135,7 +135,7 @@ static bool next_batch(samp__queue *q)
     uint32_t used = (list->count - 1) % BLOCK_POSITIONS + 1;
     /* the last pushed come first, so that filling from the end mostly gives ascending positions */
     for (uint32_t index = list->first, next; index != SAMP__NONE; index = next) {
-        samp__queue_block *block = &q->blocks[index];
+        samp__merge_queue_block *block = &q->blocks[index];
         while (used-- > 0) {
             batch[--at] = block->positions[used];
             if (at + 1 < q->batch_count && batch[at] > batch[at + 1]) sorted = false;
@@ -149,7 +149,7 @@ static bool next_batch(samp__queue *q)
     return true;
 }
 
-samp__queue_result samp__queue_pop(samp__queue *q, uint32_t *rank, uint32_t *position)
+samp__merge_queue_result samp__merge_queue_pop(samp__queue *q, uint32_t *rank, uint32_t *position)
 {
     if (!q->heap_count && q->batch_at == q->batch_count && !next_batch(q))
         return SAMP__QUEUE_FAILED;
