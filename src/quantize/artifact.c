@@ -293,6 +293,13 @@ void samp_artifact_release(samp_artifact *artifact)
     samp_free(artifact);
 }
 
+void samp_artifact_discard(samp_artifact *artifact)
+{
+    samp_error ignored; /* the caller has a more important error to tell */
+    samp_remove_folder(artifact->partial, &ignored);
+    samp_artifact_release(artifact);
+}
+
 const char *samp_artifact_folder(const samp_artifact *artifact) { return artifact->partial; }
 
 bool samp_artifact_has(const samp_artifact *artifact, size_t weight)

@@ -48,6 +48,9 @@ samp_status samp_artifact_create(samp_artifact **out, const samp_artifact_option
 /* Keeps the partial folder for a later run; NULL allowed. */
 void samp_artifact_release(samp_artifact *artifact);
 
+/* Removes the partial folder: nothing is worth continuing. */
+void samp_artifact_discard(samp_artifact *artifact);
+
 /* Folder to put small files in (tokenizer.json, …): OUT.samp-partial. */
 const char *samp_artifact_folder(const samp_artifact *artifact);
 bool samp_artifact_has(const samp_artifact *artifact, size_t weight);

@@ -167,7 +167,10 @@ static samp_status write_all(const import_job *job, samp_artifact_weight *weight
         status = samp_write_weights(artifact, weights, count, &rows, pool, "import",
                                     job->dtype->bytes, progress, error);
     if (status == SAMP_OK) status = samp_artifact_finish(artifact, pool, about(job), error);
-    samp_artifact_release(artifact);
+    if (status == SAMP_NUMERIC)
+        samp_artifact_discard(artifact); /* the same weight would stop the next run too */
+    else
+        samp_artifact_release(artifact);
     return status;
 }
 

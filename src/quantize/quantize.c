@@ -333,7 +333,10 @@ static samp_status write_artifact(quantize_job *job, samp_pool *pool, const samp
             artifact, job->weights, job->count, &source, pool, "quantize",
             samp_dtype_bits(samp_model_at(job->model, 0)->parts[0]->dtype) / 8, progress, error);
     if (status == SAMP_OK) status = samp_artifact_finish(artifact, pool, about(job), error);
-    samp_artifact_release(artifact);
+    if (status == SAMP_NUMERIC)
+        samp_artifact_discard(artifact); /* the same weight would stop the next run too */
+    else
+        samp_artifact_release(artifact);
     return status;
 }
 
