@@ -84,24 +84,25 @@ static float mean_of(const float *x, uint64_t n)
 /* ---- Double quantization
  * ---------------------------------------------------------------------------- Code of x in -1 … 1:
  * the grid point below it, then the nearest map value to that point. */
-static uint8_t nested_code(float x)
+enum { POINTS = 65535 };
+
+/* The code of every grid point, in one sweep: 0.1 ms, where a search for each of a large matrix's
+ * scales took a sixth of the quantizer's time. */
+static void fill_codes(uint8_t code_of[POINTS + 1])
 {
-    enum { POINTS = 65535 };
-    uint32_t point = (uint32_t)((x + 1.0f) * 0.5f * (float)POINTS + 0.5f);
-    float v = -1.0f + 2.0f * (float)point / (float)POINTS;
-    unsigned low = 0, high = 255; /* number of midpoints below v, by bisection */
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (0.5f * (samp_nf4_nested_map[middle] + samp_nf4_nested_map[middle + 1]) < v)
-            low = middle + 1;
-        else
-            high = middle;
+    unsigned code = 0; /* number of midpoints below v */
+    for (uint32_t point = 0; point <= POINTS; point++) {
+        float v = -1.0f + 2.0f * (float)point / (float)POINTS;
+        while (code < 255 && 0.5f * (samp_nf4_nested_map[code] + samp_nf4_nested_map[code + 1]) < v)
+            code++;
+        code_of[point] = (uint8_t)code;
     }
-    return (uint8_t)low;
 }
 
 void samp__dynamic8_encode(const float *x, uint64_t n, float offset, uint8_t *codes, float *absmax)
 {
+    uint8_t code_of[POINTS + 1];
+    fill_codes(code_of);
     for (uint64_t first = 0; first < n; first += SAMP_NF4_NESTED_BLOCK) {
         uint64_t length = n - first < SAMP_NF4_NESTED_BLOCK ? n - first : SAMP_NF4_NESTED_BLOCK;
         float m = 0;
@@ -111,7 +112,8 @@ void samp__dynamic8_encode(const float *x, uint64_t n, float offset, uint8_t *co
         for (uint64_t i = first; i < first + length; i++) {
             float v = (x[i] - offset) * inv;
             /* A block of scales below 2^-128 makes inv infinite and 0*inv NaN: that takes -1. */
-            codes[i] = m == 0 ? 0 : nested_code(!(v > -1) ? -1 : v > 1 ? 1 : v);
+            v = !(v > -1) ? -1 : v > 1 ? 1 : v;
+            codes[i] = m == 0 ? 0 : code_of[(uint32_t)((v + 1.0f) * 0.5f * (float)POINTS + 0.5f)];
         }
     }
 }

@@ -92,7 +92,7 @@ samp_status samp_model_read_rows(samp_model *model, const samp_weight_ref *weigh
         SAMP_TRY(read_parts_from(model, weight, 1, scales, error));
     uint64_t at, bytes;
     SAMP_TRY(samp_panel_range(weight->format, layout, row0, n_rows, &at, &bytes, error));
-    void *codes = samp_alloc(bytes ? bytes : 1, 1);
+    void *codes = samp_realloc(NULL, bytes, 1); /* not zeroed: this is the quantizer's inner loop */
     if (!codes)
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory for %llu bytes of %s",
                          samp_model_folder(model), (unsigned long long)bytes, weight->name);
