@@ -4,7 +4,7 @@
 #include "file/scratch.h"
 
 #include "file/gguf.h"
-#include "format/golden.h"
+#include "support/golden.h"
 
 #include <math.h>
 
@@ -81,7 +81,7 @@ static void test_decoding(void **state)
     samp_gguf *gguf;
     float rows[3 * 512];
     (void)state;
-    golden_file golden = golden_open("../gguf/example");
+    golden_file golden = golden_open("gguf/example");
     assert_ok(samp_gguf_open(&gguf, SAMP_GOLDEN "/gguf/example.gguf", &error), &error);
     assert_int_equal(samp_gguf_count(gguf), 12);
     for (size_t i = 0; i < samp_gguf_count(gguf); i++) {
