@@ -140,7 +140,7 @@ static void test_strings(void **state)
     samp_error error = {0};
     samp_cursor bytes;
     samp_json_cursor json;
-    samp_json_text string;
+    samp_json_text string = {0};
     (void)state;
     samp_cursor_init(&bytes, text, strlen(text), "test", &error);
     samp_json_cursor_init(&json, &bytes);

@@ -407,6 +407,42 @@ static void test_bad_specs(void **state)
     samp_buffer_release(&header);
 }
 
+/* Offsets past 4 GiB, in a file that is mostly a hole. */
+static void test_large_file(void **state)
+{
+    static const samp_tensor_spec large[] = {{"most", SAMP_U8, 2, {5, 1 << 30}},
+                                             {"end", SAMP_U8, 1, {3}}};
+    samp_error error = {0};
+    samp_buffer header = {0};
+    samp_output *output;
+    samp_safetensors *file;
+    uint64_t offsets[2], size;
+    char bytes[4] = "";
+    (void)state;
+    assert_ok(samp_safetensors_header(large, 2, NULL, 0, &header, offsets, &size, &error), &error);
+    assert_true(offsets[1] == header.length + (5ull << 30) && size == offsets[1] + 3);
+    assert_ok(samp_output_create(&output, scratch_path("large.safetensors"), &error), &error);
+    assert_ok(samp_output_write(output, header.data, header.length, &error), &error);
+    samp_status status = samp_output_write_at(output, offsets[1], "xyz", 3, &error);
+    if (status == SAMP_OK)
+        status = samp_output_commit(output, &error);
+    else
+        samp_output_abandon(output);
+    samp_buffer_release(&header);
+    if (status != SAMP_OK) {
+        print_message("a sparse file of 5 GiB cannot be made here (%s): skipped\n", error.message);
+        skip();
+    }
+    assert_ok(samp_safetensors_open(&file, scratch_path("large.safetensors"), &error), &error);
+    assert_ok(samp_safetensors_read(file, samp_safetensors_find(file, "end"), 0, bytes, 3, &error),
+              &error);
+    assert_string_equal(bytes, "xyz");
+    const samp_tensor_info *most = samp_safetensors_find(file, "most");
+    assert_ok(samp_safetensors_read(file, most, most->bytes - 1, bytes, 1, &error), &error);
+    assert_int_equal(bytes[0], 0);
+    samp_safetensors_close(file);
+}
+
 /* 33: the file is cut after it was opened; an error, not a signal. */
 static void test_shrinking_file(void **state)
 {
@@ -455,8 +491,8 @@ int main(void)
         cmocka_unit_test(test_file_order),        cmocka_unit_test(test_bad_lengths),
         cmocka_unit_test(test_large_text),        cmocka_unit_test(test_too_many_tensors),
         cmocka_unit_test(test_too_much_metadata), cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_bad_specs),         cmocka_unit_test(test_shrinking_file),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_bad_specs),         cmocka_unit_test(test_large_file),
+        cmocka_unit_test(test_shrinking_file),    cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
