@@ -147,6 +147,20 @@ static void test_bad_targets(void **state)
     assert_int_equal(count_files(".tmp-"), 0);
 }
 
+static void test_link_as_target(void **state)
+{
+    samp_error error = {0};
+    struct stat info;
+    (void)state;
+    put_file("behind", "old", 3);
+    assert_int_equal(symlink("behind", scratch_path("front")), 0);
+    assert_ok(samp_file_write(scratch_path("front"), "new", 3, &error), &error);
+    read_back("behind", "old");
+    read_back("front", "new");
+    assert_int_equal(lstat(scratch_path("front"), &info), 0);
+    assert_true(S_ISREG(info.st_mode));
+}
+
 /* A link with the temporary file's name is not followed, a left-over file is replaced. */
 static void test_temporary_name_taken(void **state)
 {
@@ -341,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_slurp),
         cmocka_unit_test(test_output),
         cmocka_unit_test(test_bad_targets),
+        cmocka_unit_test(test_link_as_target),
         cmocka_unit_test(test_temporary_name_taken),
         cmocka_unit_test(test_file_size_limit),
         cmocka_unit_test(test_out_of_memory),
