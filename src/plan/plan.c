@@ -1,0 +1,240 @@
+/* From sensitivity and limits to a plan: the choices of each group, the solver, the JSON. */
+#include "plan/plan.h"
+
+#include "base/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    HEADER_BYTES_A_PART =
+        120 /* JSON of one tensor in a safetensors header without its name, at most */
+};
+
+samp_status samp_plan_pin_parse(const char *text, samp_plan_pin *out, samp_error *error)
+{
+    const char *equals = strrchr(text, '=');
+    if (!equals || equals == text)
+        return samp_fail(
+            error, SAMP_INVALID,
+            "pin \"%s\": expected PATTERN=FORMAT, such as head=int8 or layers.0.*=fp16", text);
+    *out = (samp_plan_pin){text, (size_t)(equals - text), samp_format_find(equals + 1)};
+    if (!out->format)
+        return samp_fail(error, SAMP_INVALID, "pin \"%s\": \"%s\" is not a format; formats are %s",
+                         text, equals + 1, samp_format_names());
+    return SAMP_OK;
+}
+
+/* pattern[0..n) with * for any run of characters. */
+static bool fits(const char *pattern, size_t n, const char *name)
+{
+    if (n == 0) return *name == '\0';
+    if (*pattern == '*') {
+        for (;; name++) {
+            if (fits(pattern + 1, n - 1, name)) return true;
+            if (!*name) return false;
+        }
+    }
+    return *name == *pattern && fits(pattern + 1, n - 1, name + 1);
+}
+
+/* What the solver sees: a choice for every format allowed, with a16 and, where asked for, a8 inputs. */
+typedef struct option {
+    const samp_sensitivity_choice *choice;
+    int activation_bits;
+} option;
+
+typedef struct problem {
+    samp_arena arena;
+    samp_choice_group *groups;
+    option **options; /* [n_groups][n_choices] */
+    uint32_t *picks;
+} problem;
+
+static const samp_format *pinned(const samp_plan_options *o, const char *name)
+{
+    for (size_t i = o->n_pins; i--;) /* the last one wins */
+        if (fits(o->pins[i].pattern, o->pins[i].pattern_length, name)) return o->pins[i].format;
+    return NULL;
+}
+
+static uint64_t header_bytes(const samp_sensitivity_group *group, const samp_format *format)
+{
+    samp_layout layout;
+    uint64_t bytes = 0;
+    if (format->layout(64, 64, &layout, NULL) != SAMP_OK) return 0;
+    for (uint32_t w = 0; w < group->n_weights; w++)
+        bytes += (uint64_t)layout.n_parts * (HEADER_BYTES_A_PART + strlen(group->weights[w]));
+    return bytes;
+}
+
+static samp_status add_group(problem *p, size_t g, const samp_sensitivity *s,
+                             const samp_plan_options *o, samp_error *error)
+{
+    const samp_sensitivity_group *group = &s->groups[g];
+    const samp_format *only = pinned(o, group->name);
+    samp_choice *choices = samp_arena_alloc(&p->arena, 2 * group->n_choices, sizeof *choices);
+    option *options = samp_arena_alloc(&p->arena, 2 * group->n_choices, sizeof *options);
+    if (!choices || !options) return samp_fail(error, SAMP_NOMEM, "out of memory for a plan");
+    uint32_t n = 0;
+    double weights = (double)group->rows * (double)group->cols;
+    for (uint32_t i = 0; i < group->n_choices; i++) {
+        const samp_sensitivity_choice *c = &group->choices[i];
+        samp_multiply how;
+        if (only ? c->format != only
+                 : o->hardware && !samp_hardware_multiplies(o->hardware, c->format, &how))
+            continue;
+        bool integers = c->format->native & SAMP_NATIVE_CPU_INT8;
+        for (int bits = 16; bits >= (o->allow_a8 && integers ? 8 : 16); bits -= 8) {
+            samp_choice out = {.bytes = c->bytes + header_bytes(group, c->format),
+                               .cost = s->bias * c->kl};
+            if (bits == 8) out.cost += s->bias * group->activation_kl;
+            if (o->hardware) /* an a16 input is two INT8 parts: twice the products */
+                out.seconds = samp_hardware_seconds(o->hardware, c->format, c->bytes, weights,
+                                                    (o->batch ? o->batch : 1) *
+                                                        (integers && bits == 16 ? 2.0 : 1.0));
+            choices[n] = out;
+            options[n++] = (option){c, bits};
+        }
+    }
+    if (n == 0)
+        return samp_fail(error, SAMP_INVALID,
+                         only ? "group %s is pinned to %s, which was not measured for it"
+                              : "no measured format of group %s%.0s suits this hardware",
+                         group->name, only ? only->name : "");
+    p->groups[g] = (samp_choice_group){choices, n};
+    p->options[g] = options;
+    return SAMP_OK;
+}
+
+static samp_status build(problem *p, const samp_sensitivity *s, const samp_plan_options *o,
+                         samp_error *error)
+{
+    p->groups = samp_arena_alloc(&p->arena, s->n_groups, sizeof *p->groups);
+    p->options = samp_arena_alloc(&p->arena, s->n_groups, sizeof *p->options);
+    p->picks = samp_arena_alloc(&p->arena, s->n_groups, sizeof *p->picks);
+    if (!p->groups || !p->options || !p->picks)
+        return samp_fail(error, SAMP_NOMEM, "out of memory for a plan");
+    for (size_t i = 0; i < o->n_pins; i++) {
+        bool used = false;
+        for (size_t g = 0; g < s->n_groups && !used; g++)
+            used = fits(o->pins[i].pattern, o->pins[i].pattern_length, s->groups[g].name);
+        if (!used)
+            return samp_fail(error, SAMP_INVALID,
+                             "pin \"%s\" fits no group; groups are layers.N.qkv, .o, .gate_up, "
+                             ".down, embedding, head",
+                             o->pins[i].pattern);
+    }
+    for (size_t g = 0; g < s->n_groups; g++) SAMP_TRY(add_group(p, g, s, o, error));
+    return SAMP_OK;
+}
+
+/* Norms stay in 16 bits; two a layer and the last, with their headers. */
+static uint64_t fixed_bytes(const samp_sensitivity *s)
+{
+    uint64_t layers = 0, dim = 0;
+    for (size_t g = 0; g < s->n_groups; g++) {
+        if (s->groups[g].kind == SAMP_GROUP_QKV) layers++;
+        if (s->groups[g].kind == SAMP_GROUP_HEAD) dim = s->groups[g].cols;
+    }
+    return (2 * layers + 1) * (dim * 2 + HEADER_BYTES_A_PART + 64) + 4096;
+}
+
+samp_status samp_plan_make(samp_plan *out, const samp_sensitivity *s, const samp_plan_options *o,
+                           samp_error *error)
+{
+    *out = (samp_plan){.fixed_bytes = fixed_bytes(s)};
+    problem p = {0};
+    samp_status status = build(&p, s, o, error);
+    uint64_t budget = o->max_bytes ? o->max_bytes : UINT64_MAX / 2;
+    if (status == SAMP_OK && budget < out->fixed_bytes)
+        status = samp_fail(error, SAMP_LIMIT,
+                           "a budget of %llu bytes does not even hold norms and headers (%llu)",
+                           (unsigned long long)budget, (unsigned long long)out->fixed_bytes);
+    if (status == SAMP_OK)
+        status = samp_solve(p.groups, s->n_groups, budget - out->fixed_bytes, o->max_seconds,
+                            p.picks, &out->solution, error);
+    if (status == SAMP_OK && !(out->entries = samp_alloc(s->n_groups, sizeof *out->entries)))
+        status = samp_fail(error, SAMP_NOMEM, "out of memory for a plan");
+    for (size_t g = 0; g < s->n_groups && status == SAMP_OK; g++) {
+        const option *picked = &p.options[g][p.picks[g]];
+        const samp_choice *choice = &p.groups[g].choices[p.picks[g]];
+        out->entries[g] = (samp_plan_entry){&s->groups[g], picked->choice, picked->activation_bits,
+                                            choice->cost, choice->seconds};
+        out->weight_bytes += picked->choice->bytes;
+        out->n_entries = g + 1;
+    }
+    samp_arena_release(&p.arena);
+    return status;
+}
+
+void samp_plan_release(samp_plan *plan)
+{
+    samp_free(plan->entries);
+    *plan = (samp_plan){0};
+}
+
+samp_status samp_plan_front(const samp_sensitivity *s, const samp_plan_options *o, size_t n,
+                            uint64_t *bytes, double *kl, samp_error *error)
+{
+    problem p = {0};
+    samp_status status = build(&p, s, o, error);
+    uint64_t least = 0, most = 0;
+    for (size_t g = 0; g < s->n_groups && status == SAMP_OK; g++) {
+        uint64_t low = UINT64_MAX, high = 0;
+        for (uint32_t c = 0; c < p.groups[g].n_choices; c++) {
+            uint64_t b = p.groups[g].choices[c].bytes;
+            low = b < low ? b : low, high = b > high ? b : high;
+        }
+        least += low, most += high;
+    }
+    for (size_t i = 0; i < n && status == SAMP_OK; i++) {
+        samp_solution solution;
+        uint64_t budget =
+            least + (uint64_t)((double)(most - least) * (double)i / (double)(n > 1 ? n - 1 : 1));
+        status = samp_solve(p.groups, s->n_groups, budget, 0, p.picks, &solution, error);
+        bytes[i] = solution.bytes + fixed_bytes(s);
+        kl[i] = solution.cost;
+    }
+    samp_arena_release(&p.arena);
+    return status;
+}
+
+/* "model.layers.0.mlp.down_proj" of "model.layers.0.mlp.down_proj.weight" */
+static void module_name(const char *weight, char out[96])
+{
+    size_t n = strlen(weight), ending = strlen(".weight");
+    if (n >= ending && strcmp(weight + n - ending, ".weight") == 0) n -= ending;
+    memcpy(out, weight, n);
+    out[n] = '\0';
+}
+
+json_t *samp_plan_json(const samp_plan *plan, const samp_sensitivity *s, const samp_plan_options *o)
+{
+    json_t *modules = json_object();
+    for (size_t g = 0; g < plan->n_entries; g++) {
+        const samp_plan_entry *entry = &plan->entries[g];
+        for (uint32_t w = 0; w < entry->group->n_weights; w++) {
+            char name[96];
+            module_name(entry->group->weights[w], name);
+            json_t *module =
+                json_pack("{s:s,s:b,s:i,s:s}", "format", entry->choice->format->name, "search",
+                          entry->choice->rounding != SAMP_ROUNDING_ABSMAX, "activation_bits",
+                          entry->activation_bits, "group", entry->group->name);
+            json_object_set_new(modules, name, module);
+        }
+    }
+    json_t *root = json_pack("{s:i,s:s,s:s,s:s,s:s,s:I,s:f,s:f,s:b,s:o}", "schema_version", 1,
+                             "tool", "samp " SAMP_VERSION, "model", s->model, "model_digest",
+                             s->model_digest, "calibration_digest", s->calibration_digest,
+                             "weight_bytes", (json_int_t)plan->weight_bytes, "predicted_kl",
+                             plan->solution.cost, "lower_bound", plan->solution.bound, "exact",
+                             (int)plan->solution.exact, "modules", modules);
+    if (root && o->max_bytes)
+        samp_json_set(root, "budget_bytes", json_integer((json_int_t)o->max_bytes));
+    if (root && o->hardware) samp_json_set(root, "hardware", json_string(o->hardware->name));
+    if (root && o->hardware)
+        samp_json_set(root, "seconds_a_token", json_real(plan->solution.seconds));
+    return root;
+}
