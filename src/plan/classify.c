@@ -3,6 +3,7 @@
 
 #include "plan/classify_weights.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 const char *samp_class_name(samp_class class_id)
@@ -36,6 +37,8 @@ void samp_classify(const char *text, size_t n, samp_class *class_id, samp_langua
         for (int f = 0; f < SAMP_FEATURE_COUNT; f++) score += classify_weights[f][c] * features[f];
         if (c == 0 || score > best) best = score, *class_id = (samp_class)c;
     }
+    bool talk = *class_id == SAMP_CLASS_CHAT || *class_id == SAMP_CLASS_PROSE;
+    if (talk && features[SAMP_FEATURE_FENCED] >= 0.5f) *class_id = SAMP_CLASS_CODE; /* 1/4 */
     /* A conversation is never mere prose. */
     if (*class_id == SAMP_CLASS_PROSE && memmem(text, n < 64 ? n : 64, "<|im_start|>", 12))
         *class_id = SAMP_CLASS_CHAT;

@@ -249,9 +249,11 @@ static samp_language find_language(const counts *c)
             best = c->group[g];
             language = (samp_language)(SAMP_LANGUAGE_EN + (g - G_EN));
         }
-    if (best >= 2 && best * 20 >= c->words) return language;
-    if (english > 0 || c->script[LATIN] == 0) return latin ? SAMP_LANGUAGE_EN : SAMP_LANGUAGE_OTHER;
-    return SAMP_LANGUAGE_OTHER;
+    /* Two stop words of another language happen in English and in code; three, and one word in
+     * twelve, do not. */
+    if (language != SAMP_LANGUAGE_EN && best >= 3 && best * 12 >= c->words) return language;
+    return latin > 0 && (english > 0 || c->script[LATIN] == 0) ? SAMP_LANGUAGE_EN
+                                                               : SAMP_LANGUAGE_OTHER;
 }
 
 static float rate(uint32_t count, uint32_t of, float scale)
