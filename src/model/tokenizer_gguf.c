@@ -76,18 +76,25 @@ static samp_status find_pre_tokenizer(const samp_gguf *gguf, const pre_tokenizer
 static json_t *byte_level_pipeline(const pre_tokenizer *pre)
 {
     json_t *steps = json_array();
+    int failed = 0;
     for (int i = 0; i < 5 && pre->patterns[i]; i++)
-        json_array_append_new(steps, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split",
-                                               "pattern", "Regex", pre->patterns[i], "behavior",
-                                               "Isolated", "invert", 0));
-    json_array_append_new(steps,
-                          json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space",
-                                    0, "trim_offsets", 1, "use_regex", pre->gpt2_pattern));
+        failed |= json_array_append_new(
+            steps, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex",
+                             pre->patterns[i], "behavior", "Isolated", "invert", 0));
+    failed |= json_array_append_new(steps, json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel",
+                                                     "add_prefix_space", 0, "trim_offsets", 1,
+                                                     "use_regex", pre->gpt2_pattern));
     json_t *bytes = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 1,
                               "trim_offsets", 1, "use_regex", 1);
     json_t *normalizer = pre->nfc ? json_pack("{s:s}", "type", "NFC") : json_null();
-    return json_pack("{s:o, s:{s:s, s:o}, s:o}", "normalizer", normalizer, "pre_tokenizer", "type",
-                     "Sequence", "pretokenizers", steps, "decoder", bytes);
+    json_t *pipeline =
+        failed ? NULL
+               : json_pack("{s:O, s:{s:s, s:O}, s:O}", "normalizer", normalizer, "pre_tokenizer",
+                           "type", "Sequence", "pretokenizers", steps, "decoder", bytes);
+    json_decref(steps);
+    json_decref(bytes);
+    json_decref(normalizer);
+    return pipeline;
 }
 
 static uint32_t token_flags(int32_t type)

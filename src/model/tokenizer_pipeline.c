@@ -154,19 +154,25 @@ samp_status samp__pipeline_read(samp_tokenizer *t, const json_t *root, const cha
 json_t *samp__sentencepiece_pipeline(bool add_space_prefix)
 {
     json_t *normalizers = json_array(), *decoders = json_array();
+    int failed = 0;
     if (add_space_prefix)
-        json_array_append_new(normalizers,
-                              json_pack("{s:s, s:s}", "type", "Prepend", "prepend", "▁"));
-    json_array_append_new(normalizers, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace",
-                                                 "pattern", "String", " ", "content", "▁"));
-    json_array_append_new(decoders, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern",
-                                              "String", "▁", "content", " "));
-    json_array_append_new(decoders, json_pack("{s:s}", "type", "ByteFallback"));
-    json_array_append_new(decoders, json_pack("{s:s}", "type", "Fuse"));
+        failed |= json_array_append_new(normalizers,
+                                        json_pack("{s:s, s:s}", "type", "Prepend", "prepend", "▁"));
+    failed |=
+        json_array_append_new(normalizers, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace",
+                                                     "pattern", "String", " ", "content", "▁"));
+    failed |= json_array_append_new(decoders, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace",
+                                                        "pattern", "String", "▁", "content", " "));
+    failed |= json_array_append_new(decoders, json_pack("{s:s}", "type", "ByteFallback"));
+    failed |= json_array_append_new(decoders, json_pack("{s:s}", "type", "Fuse"));
     if (add_space_prefix)
-        json_array_append_new(decoders, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip",
-                                                  "content", " ", "start", 1, "stop", 0));
-    return json_pack("{s:{s:s, s:o}, s:{s:s, s:o}}", "normalizer", "type", "Sequence",
-                     "normalizers", normalizers, "decoder", "type", "Sequence", "decoders",
-                     decoders);
+        failed |= json_array_append_new(decoders, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip",
+                                                            "content", " ", "start", 1, "stop", 0));
+    json_t *pipeline = failed ? NULL
+                              : json_pack("{s:{s:s, s:O}, s:{s:s, s:O}}", "normalizer", "type",
+                                          "Sequence", "normalizers", normalizers, "decoder", "type",
+                                          "Sequence", "decoders", decoders);
+    json_decref(normalizers);
+    json_decref(decoders);
+    return pipeline;
 }

@@ -44,7 +44,7 @@ bool samp__merge_queue_begin(samp__queue *q, size_t n_symbols, uint32_t n_ranks)
     q->heap_count = q->n_blocks = q->batch_at = q->batch_count = 0;
     q->n_lists = 0;
     q->limit = UINT32_MAX;
-    if (n_symbols < LONG_WORD || n_symbols < n_ranks / 8) return true;
+    if (n_symbols < LONG_WORD || n_symbols < n_ranks / 8 || n_ranks == 0) return true;
     samp__merge_queue_list *lists = reserve(q->lists, &q->lists_capacity, n_ranks, sizeof *lists);
     if (!lists) return false;
     for (uint32_t rank = 0; rank < n_ranks; rank++) lists[rank] = (samp__merge_queue_list){SAMP__NONE, 0};

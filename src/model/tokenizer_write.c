@@ -12,18 +12,24 @@ static samp_status fail_nomem(samp_error *error)
     return samp_fail(error, SAMP_NOMEM, "out of memory for writing the tokenizer");
 }
 
-/* A token's text as JSON; what is not UTF-8, or holds a NUL, cannot be written. */
+/* Whether JSON can hold a text: UTF-8 without NUL. */
+static bool is_writable(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        int length = samp__utf8_length(text + i, n - i);
+        if (length <= 0 || text[i] == '\0') return false;
+        i += (size_t)length;
+    }
+    return true;
+}
+
 static samp_status text_json(const samp_tokenizer *t, uint32_t id, json_t **out, samp_error *error)
 {
     const samp__token *token = &t->tokens[id];
-    for (size_t i = 0; i < token->n_text;) {
-        int length = samp__utf8_length(token->text + i, token->n_text - i);
-        if (length <= 0 || token->text[i] == '\0')
-            return samp_fail(
-                error, SAMP_UNSUPPORTED,
-                "token %u is not valid UTF-8 without NUL, so tokenizer.json cannot hold it", id);
-        i += (size_t)length;
-    }
+    if (!is_writable(token->text, token->n_text))
+        return samp_fail(
+            error, SAMP_UNSUPPORTED,
+            "token %u is not valid UTF-8 without NUL, so tokenizer.json cannot hold it", id);
     *out = json_stringn(token->text, token->n_text);
     return *out ? SAMP_OK : fail_nomem(error);
 }
@@ -208,12 +214,11 @@ static samp_status config_json(const samp_tokenizer *t, json_t *config, samp_err
               samp_json_set(config, "clean_up_tokenization_spaces", json_false()) &&
               samp_json_set(config, "tokenizer_class", json_string(class_name));
     if (ok && t->chat_template) {
-        json_t *text = json_string(t->chat_template);
-        if (!text)
-            return samp_fail(
-                error, SAMP_UNSUPPORTED,
-                "the chat template is not valid UTF-8, so tokenizer_config.json cannot hold it");
-        ok = samp_json_set(config, "chat_template", text);
+        if (!is_writable(t->chat_template, strlen(t->chat_template)))
+            return samp_fail(error, SAMP_UNSUPPORTED,
+                             "the chat template is not valid UTF-8, so tokenizer_config.json "
+                             "cannot hold it");
+        ok = samp_json_set(config, "chat_template", json_string(t->chat_template));
     }
     return ok ? SAMP_OK : fail_nomem(error);
 }
