@@ -2,10 +2,11 @@
 #include "command/command.h"
 #include "command/terminal.h"
 #include "file/file.h"
+#include "quantize/input_moments.h"
 #include "quantize/quantize.h"
 
 typedef struct quantize_options {
-    const char *out, *recipe, *plan;
+    const char *out, *recipe, *plan, *moments;
     int64_t threads, shard_size;
     bool force, start_over;
 } quantize_options;
@@ -17,6 +18,9 @@ static const samp_option options[] = {
                 .choices = "samp|nf4|nf4a|fp8|int8|fp16", .help = "formats by class of weights"),
     SAMP_OPTION(quantize_options, TEXT, plan, "plan", 'p', "FILE",
                 .help = "formats weight by weight, as samp plan writes them"),
+    SAMP_OPTION(quantize_options, TEXT, moments, "moments", 0, "FILE",
+                .help =
+                    "moments of samp measure, for the scale search; default: what the plan names"),
     SAMP_OPTION(quantize_options, BYTES, shard_size, "shard-size", 0, "BYTES", .initial = "5GB",
                 .min = 1e6, .max = 1e13, .help = "most bytes a shard"),
     SAMP_OPTION(quantize_options, INTEGER, threads, "threads", 't', "N", .max = 256, .initial = "0",
@@ -46,6 +50,48 @@ static void print_done(const char *source, const quantize_options *o, double sec
            samp_show_seconds(took, seconds));
 }
 
+static samp_status quantize(const quantize_options *o, const char *folder,
+                            const samp_weight_plan *weights, samp_error *error)
+{
+    samp_meter meter;
+    samp_quantize_options how = {.recipe = weights ? NULL : o->recipe,
+                                 .weights = weights,
+                                 .n_threads = (unsigned)o->threads,
+                                 .shard_bytes = (uint64_t)o->shard_size,
+                                 .force = o->force,
+                                 .start_over = o->start_over};
+    samp_progress progress = samp_meter_start(&meter, "B");
+    samp_status status = samp_quantize(folder, o->out, &how, &progress, error);
+    samp_meter_stop(&meter);
+    return status;
+}
+
+/* The plan's formats, with the moments it was made from: the scale search weighs errors by them. */
+static samp_status quantize_by_plan(const quantize_options *o, const char *folder,
+                                    samp_error *error)
+{
+    json_t *plan = NULL;
+    samp_model *model = NULL;
+    samp_weight_plan *weights = NULL;
+    samp_arena arena = {0};
+    const char *moments = o->moments;
+    samp_status status = samp_json_load(&plan, o->plan, 256 << 20, error);
+    if (status == SAMP_OK) status = samp_model_open(&model, folder, error);
+    if (status == SAMP_OK && !(weights = samp_alloc(samp_model_count(model), sizeof *weights)))
+        status = samp_fail(error, SAMP_NOMEM, "out of memory for the plan");
+    if (status == SAMP_OK) status = samp_plan_parse(plan, o->plan, model, weights, error);
+    if (status == SAMP_OK && !moments)
+        status = samp_json_string(plan, "moments", false, &moments, o->plan, error);
+    if (status == SAMP_OK && moments)
+        status = samp_input_moments_apply(moments, model, weights, &arena, error);
+    if (status == SAMP_OK) status = quantize(o, folder, weights, error);
+    samp_free(weights);
+    samp_arena_release(&arena);
+    if (model) samp_model_close(model);
+    json_decref(plan);
+    return status;
+}
+
 static int run(const void *given, const char *const *arguments, size_t n, samp_error *error)
 {
     (void)n;
@@ -54,21 +100,9 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
         samp_fail(error, SAMP_INVALID, "give one of --recipe NAME and --plan FILE");
         return SAMP_EXIT_USAGE;
     }
-    json_t *plan = NULL;
-    if (o->plan && samp_json_load(&plan, o->plan, 256 << 20, error) != SAMP_OK)
-        return SAMP_EXIT_ERROR;
-    samp_quantize_options how = {.recipe = o->recipe,
-                                 .plan = plan,
-                                 .n_threads = (unsigned)o->threads,
-                                 .shard_bytes = (uint64_t)o->shard_size,
-                                 .force = o->force,
-                                 .start_over = o->start_over};
-    samp_meter meter;
-    samp_progress progress = samp_meter_start(&meter, "B");
     double start = samp_clock();
-    samp_status status = samp_quantize(arguments[0], o->out, &how, &progress, error);
-    samp_meter_stop(&meter);
-    json_decref(plan);
+    samp_status status =
+        o->plan ? quantize_by_plan(o, arguments[0], error) : quantize(o, arguments[0], NULL, error);
     if (status != SAMP_OK) return SAMP_EXIT_ERROR;
     print_done(arguments[0], o, samp_clock() - start);
     return SAMP_EXIT_DONE;

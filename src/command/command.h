@@ -14,6 +14,8 @@
 #define SAMP_COMMAND_LIST(X)                                                                       \
     X(import)                                                                                      \
     X(inspect)                                                                                     \
+    X(measure)                                                                                     \
+    X(plan)                                                                                        \
     X(quantize)                                                                                    \
     X(validate)                                                                                    \
     X(eval)                                                                                        \

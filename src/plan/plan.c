@@ -98,11 +98,13 @@ static samp_status add_group(problem *p, size_t g, const samp_sensitivity *s,
             options[n++] = (option){c, bits};
         }
     }
-    if (n == 0)
+    if (n == 0 && only)
         return samp_fail(error, SAMP_INVALID,
-                         only ? "group %s is pinned to %s, which was not measured for it"
-                              : "no measured format of group %s%.0s suits this hardware",
-                         group->name, only ? only->name : "");
+                         "group %s is pinned to %s, which was not measured for it", group->name,
+                         only->name);
+    if (n == 0)
+        return samp_fail(error, SAMP_INVALID, "no measured format of group %s suits this hardware",
+                         group->name);
     p->groups[g] = (samp_choice_group){choices, n};
     p->options[g] = options;
     return SAMP_OK;

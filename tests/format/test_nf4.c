@@ -1,7 +1,7 @@
 /* NF4 against bitsandbytes' own bytes (tests/golden/nf4, made by tools/golden_bnb.py): codes,
  * scales, double quantization, offset, quant_state text and decoded values, through the flat
  * functions and the table. */
-#include "golden.h"
+#include "support/golden.h"
 
 #include "format/format.h"
 #include "format/nf4.h"
@@ -43,7 +43,9 @@ static void equal_decoded(const golden_array *want, const float *have, const cha
 
 static void flat_case(const char *name)
 {
-    golden_file file = golden_open(name);
+    char path[64];
+    snprintf(path, sizeof path, "nf4/%s", name);
+    golden_file file = golden_open(path);
     golden_array input = golden_get(&file, "input"), want;
     float *w = golden_floats(&input);
     uint64_t n = input.n, blocks = (n + 63) / 64, nested_blocks = (blocks + 255) / 256;
@@ -110,7 +112,9 @@ static void equal_state(const golden_array *want, const samp_nf4_state *state, c
 
 static void table_case(const char *name)
 {
-    golden_file file = golden_open(name);
+    char path[64];
+    snprintf(path, sizeof path, "nf4/%s", name);
+    golden_file file = golden_open(path);
     golden_array input = golden_get(&file, "input"), shape = golden_get(&file, "shape");
     float *w = golden_floats(&input);
     int32_t sides[2];
@@ -135,7 +139,7 @@ static void table_case(const char *name)
         assert_int_equal(format->finish(&layout, parts, work, &error), SAMP_OK);
         for (int p = 0; p < layout.n_parts; p++) {
             const char *suffix = layout.parts[p].suffix;
-            golden_file maps = golden_open("maps");
+            golden_file maps = golden_open("nf4/maps");
             char entry[64];
             bool is_map = strstr(suffix, "quant_map") != NULL;
             bool is_state = strstr(suffix, "quant_state") != NULL;
@@ -179,7 +183,7 @@ static void test_table(void **unused)
 static void test_dynamic8(void **unused)
 {
     (void)unused;
-    golden_file file = golden_open("dynamic8");
+    golden_file file = golden_open("nf4/dynamic8");
     golden_array input = golden_get(&file, "input"), want = golden_get(&file, "codes");
     float *x = golden_floats(&input), absmax[256], back;
     uint8_t *codes = malloc(input.n);
@@ -211,7 +215,7 @@ static float golden_uniform(uint64_t seed, uint64_t i)
 static void test_mean(void **unused)
 {
     (void)unused;
-    golden_file file = golden_open("mean");
+    golden_file file = golden_open("nf4/mean");
     golden_array lengths = golden_get(&file, "length"), means = golden_get(&file, "mean");
     for (uint64_t k = 0; k < lengths.n; k++) {
         int32_t n;

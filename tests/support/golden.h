@@ -1,6 +1,6 @@
 /* Reads the array files of tests/golden (container: tools/golden_file.py) into memory. */
-#ifndef SAMP_TESTS_FORMAT_GOLDEN_H
-#define SAMP_TESTS_FORMAT_GOLDEN_H
+#ifndef SAMP_TESTS_SUPPORT_GOLDEN_H
+#define SAMP_TESTS_SUPPORT_GOLDEN_H
 
 #include "support/cmocka_all.h"
 
@@ -23,10 +23,11 @@ typedef struct golden_array {
     const uint8_t *data; /* 8-byte aligned */
 } golden_array;
 
+/* name: "nf4/gauss_f32", without ".bin". */
 static inline golden_file golden_open(const char *name)
 {
     char path[512];
-    snprintf(path, sizeof path, "%s/nf4/%s.bin", SAMP_GOLDEN, name);
+    snprintf(path, sizeof path, "%s/%s.bin", SAMP_GOLDEN, name);
     FILE *file = fopen(path, "rb");
     if (!file) fail_msg("%s cannot be opened", path);
     fseek(file, 0, SEEK_END);
