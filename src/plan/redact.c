@@ -56,6 +56,7 @@ static bool starts(const char *text, size_t n, const char *with)
 /* Keys that a provider marks by a prefix. */
 static match prefixed_key(const char *text, size_t n)
 {
+    enum { LOOK = 512 }; /* bytes that decide: "sk-sk-sk-…" must not be walked from each "sk-" */
     static const struct {
         const char *prefix, *more; /* bytes besides letters and digits that may follow */
         size_t min;                /* bytes after the prefix */
@@ -88,10 +89,13 @@ static match prefixed_key(const char *text, size_t n)
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         size_t prefix = strlen(forms[i].prefix);
         if (n < prefix || memcmp(text, forms[i].prefix, prefix) != 0) continue;
-        size_t length = run(text + prefix, n - prefix, forms[i].more);
+        size_t left = n - prefix,
+               length = run(text + prefix, left < LOOK ? left : LOOK, forms[i].more);
         bool digit = false;
         for (size_t j = 0; j < length; j++) digit |= is_digit(text[prefix + j]);
-        if (length >= forms[i].min && digit) return (match){0, prefix + length, forms[i].kind};
+        if (length < forms[i].min || !digit) continue;
+        length += run(text + prefix + length, left - length, forms[i].more);
+        return (match){0, prefix + length, forms[i].kind};
     }
     return (match){0};
 }
