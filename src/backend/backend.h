@@ -37,7 +37,7 @@ typedef struct samp_weight_source {
     bool embed;          /* `embed` will read rows of it: the device keeps what an exact decode needs */
 } samp_weight_source;
 
-typedef enum samp_kv_type { SAMP_KV_FP16, SAMP_KV_INT8 } samp_kv_type;
+typedef enum samp_kv_type { SAMP_KV_FP16, SAMP_KV_INT8, SAMP_KV_FP32 } samp_kv_type;
 
 typedef struct samp_kv_shape {
     uint32_t n_layers, n_blocks, n_kv_heads, head_dim; /* a block holds SAMP_KV_BLOCK positions */

@@ -16,7 +16,7 @@
  * silu     (g / (1 + exp(-g))) * u.
  * rope     pairs (i, i + head_dim/2), angle = position * frequency computed in double, cos and sin rounded to
  *          float: y0 = fmaf(x0, c, -(x1*s)), y1 = fmaf(x1, c, x0*s).
- * kv       fp16: rounded to nearest even. int8: per token and head: m = max|x|, scale = m/127 (float),
+ * kv       fp32: as it is. fp16: rounded to nearest even. int8: per token and head: m = max|x|, scale = m/127 (float),
  *          q = rint(x * (127/m)); m < 1e-30 gives zeros and scale 0. K is stored after rope.
  * attention for one query and head, over key blocks of SAMP_KV_BLOCK positions in order, online softmax:
  *              s_j = samp_dot(q, k_j) * scale           (int8 K: samp_dot(q, (float)k_j) * (k_scale*scale))

@@ -92,7 +92,7 @@ samp_status samp_layered_open(samp_layered **out, samp_model *model,
                            .n_blocks = (window + SAMP_KV_BLOCK - 1) / SAMP_KV_BLOCK,
                            .n_kv_heads = net->config.n_kv_heads,
                            .head_dim = net->config.head_dim,
-                           .type = options->kv_type};
+                           .type = samp__kv_type(options)};
     if (status == SAMP_OK) status = net->backend->open(&net->device, &device, error);
     if (status == SAMP_OK) status = net->backend->kv_create(net->device, &shape, &l->kv, error);
     if (status == SAMP_OK) status = samp__network_rope(net, window, error);

@@ -51,6 +51,13 @@ samp_status samp__network_upload(samp__network *network, const float *values, si
 /* Makes the table of rotations for positions 0 … n_positions-1; config is set. */
 samp_status samp__network_rope(samp__network *network, uint32_t n_positions, samp_error *error);
 
+/* How keys and values are kept: an exact session does not round them to FP16. */
+static inline samp_kv_type samp__kv_type(const samp_session_options *options)
+{
+    bool widen = options->exact && options->kv_type == SAMP_KV_FP16;
+    return widen ? SAMP_KV_FP32 : options->kv_type;
+}
+
 /* Enqueues one step. rows [n_rows] are the tokens of the batch whose logits are wanted: they come
  * to network->logits in this order. Batch and rows must live until sync. */
 void samp__forward(const samp__network *network, samp_kv *kv, const samp_batch *batch,

@@ -110,7 +110,7 @@ static samp_status open_parts(samp_session *session, samp_model *model,
     session->network.tap = options->tap;
     SAMP_TRY(samp__network_load(&session->network, model, session->max_positions,
                                 &options->progress, error));
-    return open_kv(session, config, options->kv_type, n_blocks, error);
+    return open_kv(session, config, samp__kv_type(options), n_blocks, error);
 }
 
 samp_status samp_session_open(samp_session **out, samp_model *model,

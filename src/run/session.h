@@ -17,10 +17,10 @@ typedef struct samp_tap {
 } samp_tap;
 
 typedef struct samp_session_options {
-    const char *backend; /* NULL or "cpu": built in; else samp-backend-NAME.so */
-    unsigned n_threads;  /* 0 = what affinity and cgroup allow */
-    bool exact;
-    samp_kv_type kv_type;
+    const char *backend;  /* NULL or "cpu": built in; else samp-backend-NAME.so */
+    unsigned n_threads;   /* 0 = what affinity and cgroup allow */
+    bool exact;           /* weights and products in float, keys and values too */
+    samp_kv_type kv_type; /* FP16 means FP32 in an exact session */
     uint32_t context;   /* positions the KV store holds, over all sequences; 0 = min(max_positions,
                            4096) */
     uint32_t max_batch; /* tokens a step; 0 = 512 */

@@ -247,7 +247,7 @@ static void run_attention(attention_case *a, samp_kv_type type, uint32_t chunk)
     samp_kv *kv;
     samp_kv_shape shape = {LAYERS, BLOCKS, KV_HEADS, DIM, type};
     OK(backend->kv_create(device, &shape, &kv, &error));
-    size_t row = type == SAMP_KV_FP16 ? DIM * 2 : DIM + 4;
+    size_t row = type == SAMP_KV_FP32 ? DIM * 4 : type == SAMP_KV_FP16 ? DIM * 2 : DIM + 4;
     assert_int_equal(backend->kv_bytes(kv), 2 * LAYERS * BLOCKS * SAMP_KV_BLOCK * KV_HEADS * row);
     samp_tensor *rope = tensor_of(device, a->rope, LENGTH * DIM);
     for (uint32_t start = 0; start < LENGTH; start += chunk) {
@@ -301,6 +301,8 @@ static void test_attention(void **state)
     attention_case *a = random_case();
     double *want = samp_alloc(LENGTH * HEADS * DIM, sizeof *want);
     attention_in_double(a, want);
+    run_attention(a, SAMP_KV_FP32, LENGTH);
+    assert_true(distance(a->out, want, LENGTH * HEADS * DIM) < 5e-6);
     run_attention(a, SAMP_KV_FP16, LENGTH);
     assert_true(distance(a->out, want, LENGTH * HEADS * DIM) < 2e-3); /* keys rounded to 11 bits */
     run_attention(a, SAMP_KV_INT8, LENGTH);
@@ -316,7 +318,7 @@ static void test_attention_chunks(void **state)
     static const uint32_t chunks[] = {1, 7, 64, 100};
     attention_case *a = random_case();
     float *whole = samp_alloc(1, sizeof a->out);
-    for (int type = SAMP_KV_FP16; type <= SAMP_KV_INT8; type++) {
+    for (int type = SAMP_KV_FP16; type <= SAMP_KV_FP32; type++) {
         run_attention(a, (samp_kv_type)type, LENGTH);
         memcpy(whole, a->out, sizeof a->out);
         for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {

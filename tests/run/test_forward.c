@@ -66,13 +66,6 @@ static void rotate(const samp_config *c, double *x, uint32_t n_heads, uint32_t p
         }
 }
 
-/* Keys and values are kept in 16 bits; everything else is double. */
-static void round_to_half(double *x, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        x[i] = (double)samp_fp16_to_float(samp_float_to_fp16((float)x[i]));
-}
-
 /* keys and values are [LENGTH][n_kv_heads * head_dim]. */
 static void attend(const samp_config *c, double *out, const double *q, const double *keys,
                    const double *values, uint32_t position)
@@ -114,8 +107,6 @@ static void forward(const weights *w, cache *kv, int32_t token, uint32_t positio
         multiply(v, w->of[SAMP_ROLE_V][l], y, kv_width, c->dim);
         rotate(c, q, c->n_heads, position);
         rotate(c, k, c->n_kv_heads, position);
-        round_to_half(k, kv_width);
-        round_to_half(v, kv_width);
         attend(c, o, q, kv->keys[l], kv->values[l], position);
         multiply(y, w->of[SAMP_ROLE_O][l], o, c->dim, q_width);
         for (uint32_t i = 0; i < c->dim; i++) x[i] += y[i];
@@ -163,16 +154,18 @@ static double distance(const char *folder, const char *backend, bool exact)
     return sqrt(wrong / all);
 }
 
-static void expect_close(const samp_config *config, double limit)
+/* Exact sessions keep everything in float; the others round keys and values to 16 bits. */
+static void expect_close(const samp_config *config)
 {
     static const char *const backends[] = {"cpu", "reference"};
     char *folder = tiny_folder();
     tiny_write(folder, config, 21);
-    for (int b = 0; b < 2; b++) {
-        double d = distance(folder, backends[b], false);
+    for (int i = 0; i < 4; i++) {
+        bool exact = i % 2;
+        double d = distance(folder, backends[i / 2], exact), limit = exact ? 1e-5 : 1e-3;
         if (!(d < limit))
-            fail_msg("%s: logits differ by %g of their size, expected less than %g", backends[b], d,
-                     limit);
+            fail_msg("%s, exact %d: logits differ by %g of their size, expected less than %g",
+                     backends[i / 2], exact, d, limit);
     }
     tiny_remove(folder);
 }
@@ -181,14 +174,14 @@ static void test_tied_and_odd(void **state)
 {
     (void)state;
     samp_config config = tiny_config();
-    expect_close(&config, 3e-4);
+    expect_close(&config);
 }
 
 static void test_untied_and_even(void **state)
 {
     (void)state;
     samp_config config = tiny_config_even();
-    expect_close(&config, 3e-4);
+    expect_close(&config);
 }
 
 /* Scaled rotations, one head a KV head, one layer more. */
@@ -204,7 +197,7 @@ static void test_llama3_rope(void **state)
     config.rope_low_freq_factor = 1;
     config.rope_high_freq_factor = 4;
     config.rope_original_positions = 64;
-    expect_close(&config, 3e-4);
+    expect_close(&config);
 }
 
 /* Exact mode computes the quantized model in float: as close to the double forward of its decoded
@@ -221,7 +214,7 @@ static void test_exact_mode(void **state)
         char *folder = tiny_folder();
         tiny_quantize(plain, folder, formats[i], 16);
         double exact = distance(folder, "cpu", true), integers = distance(folder, "cpu", false);
-        if (!(exact < 5e-4))
+        if (!(exact < 1e-5))
             fail_msg("%s: exact mode differs by %g", samp_format_get(formats[i])->name, exact);
         if (!(integers < 0.1))
             fail_msg("%s: integers differ by %g", samp_format_get(formats[i])->name, integers);

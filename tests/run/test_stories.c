@@ -162,8 +162,9 @@ static void test_stops(void **state)
         session_on(folder, (samp_session_options){.context = 2048}); /* the story ends by itself */
     s = (story){0};
     tell(&s, session, prompt, 1, 0);
-    print_message("ends after %u tokens: %s, token %d\n", s.result.n_generated,
-                  s.result.finish_reason, s.result.stop_token);
+    assert_string_equal(s.result.finish_reason, "stop");
+    assert_int_equal(s.result.stop_token, BOS);
+    assert_true(s.result.n_generated > 256 && s.result.n_generated < 512);
     samp_buffer_release(&s.text);
     samp_session_close(session);
 }

@@ -17,8 +17,8 @@ static samp_status check_shape(const samp_kv_shape *shape, samp_error *error)
                          "a key-value cache of %u layers, %u blocks and %u heads was asked for, "
                          "expected at least one of each",
                          shape->n_layers, shape->n_blocks, shape->n_kv_heads);
-    if (shape->type != SAMP_KV_FP16 && shape->type != SAMP_KV_INT8)
-        return samp_fail(error, SAMP_INVALID, "key-value type %d is neither FP16 nor INT8",
+    if ((unsigned)shape->type > SAMP_KV_FP32)
+        return samp_fail(error, SAMP_INVALID, "key-value type %d is not FP16, INT8 or FP32",
                          (int)shape->type);
     return SAMP_OK;
 }
@@ -42,7 +42,9 @@ samp_status samp__kv_create(const samp_kv_shape *shape, samp_kv **out, samp_erro
     if (!kv) return samp_fail(error, SAMP_NOMEM, "out of memory for a key-value cache");
     kv->shape = *shape;
     kv->padded_dim = (uint32_t)samp_round_up(shape->head_dim, SAMP__KV_PANEL);
-    kv->value_bytes = shape->type == SAMP_KV_FP16 ? sizeof(uint16_t) : sizeof(int8_t);
+    kv->value_bytes = shape->type == SAMP_KV_FP32   ? sizeof(float)
+                      : shape->type == SAMP_KV_FP16 ? sizeof(uint16_t)
+                                                    : sizeof(int8_t);
     kv->v_offset = SAMP_KV_BLOCK * kv->value_bytes * shape->head_dim;
     kv->k_scales = kv->v_offset + SAMP_KV_BLOCK * kv->value_bytes * kv->padded_dim;
     kv->v_scales = kv->k_scales + SAMP_KV_BLOCK * sizeof(float);

@@ -27,7 +27,7 @@ enum { SAMP__KV_PANEL = 16, SAMP__HEAD_DIM_MAX = 256 };
 struct samp_kv {
     samp_kv_shape shape;
     uint32_t padded_dim;
-    size_t value_bytes;                  /* 2 (fp16) or 1 (int8) */
+    size_t value_bytes;                  /* 4 (fp32), 2 (fp16) or 1 (int8) */
     size_t v_offset, k_scales, v_scales; /* byte offsets inside a cell */
     size_t cell_bytes, bytes;            /* bytes: all cells */
     uint8_t *cells;

@@ -104,7 +104,9 @@ static samp_status run_matmul(samp_device *device, const samp__op *op, samp_erro
 static void kv_store(samp_kv *kv, int which, size_t row, const float *x)
 {
     size_t dim = kv->shape.head_dim;
-    if (kv->shape.type == SAMP_KV_FP16)
+    if (kv->shape.type == SAMP_KV_FP32)
+        memcpy(kv->full[which] + row * dim, x, dim * sizeof *x);
+    else if (kv->shape.type == SAMP_KV_FP16)
         for (size_t d = 0; d < dim; d++) kv->half[which][row * dim + d] = samp_float_to_fp16(x[d]);
     else
         kv->scale[which][row] = samp_kv_quantize(x, dim, kv->code[which] + row * dim);
@@ -114,13 +116,16 @@ static void kv_store(samp_kv *kv, int which, size_t row, const float *x)
 static float kv_load(const samp_kv *kv, int which, size_t row, float *out)
 {
     size_t dim = kv->shape.head_dim;
-    if (kv->shape.type == SAMP_KV_FP16) {
+    if (kv->shape.type == SAMP_KV_INT8) {
+        for (size_t d = 0; d < dim; d++) out[d] = (float)kv->code[which][row * dim + d];
+        return kv->scale[which][row];
+    }
+    if (kv->shape.type == SAMP_KV_FP32)
+        memcpy(out, kv->full[which] + row * dim, dim * sizeof *out);
+    else
         for (size_t d = 0; d < dim; d++)
             out[d] = samp_fp16_to_float(kv->half[which][row * dim + d]);
-        return 1; /* multiplying by it changes nothing */
-    }
-    for (size_t d = 0; d < dim; d++) out[d] = (float)kv->code[which][row * dim + d];
-    return kv->scale[which][row];
+    return 1; /* multiplying by it changes nothing */
 }
 
 static void rotate(float *heads, uint32_t n_heads, uint32_t head_dim, const float *table,

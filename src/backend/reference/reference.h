@@ -26,6 +26,7 @@ struct samp_weight {
 /* Rows of head_dim elements, [layer][block][position in block][kv head]; index 0 keys, 1 values. */
 struct samp_kv {
     samp_kv_shape shape;
+    float *full[2];    /* SAMP_KV_FP32 */
     uint16_t *half[2]; /* SAMP_KV_FP16 */
     int8_t *code[2];   /* SAMP_KV_INT8, with a scale a row */
     float *scale[2];

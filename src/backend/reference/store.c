@@ -110,7 +110,10 @@ samp_status samp__reference_kv_create(samp_device *device, const samp_kv_shape *
     samp_kv *kv = fits ? samp_alloc(1, sizeof *kv) : NULL;
     for (int i = 0; kv && i < 2; i++) {
         kv->shape = *shape;
-        if (shape->type == SAMP_KV_FP16) {
+        if (shape->type == SAMP_KV_FP32) {
+            kv->full[i] = samp_alloc(n, sizeof(float));
+            fits = fits && kv->full[i];
+        } else if (shape->type == SAMP_KV_FP16) {
             kv->half[i] = samp_alloc(n, sizeof(uint16_t));
             fits = fits && kv->half[i];
         } else {
@@ -134,6 +137,7 @@ void samp__reference_kv_release(samp_device *device, samp_kv *kv)
     (void)device;
     if (!kv) return;
     for (int i = 0; i < 2; i++) {
+        samp_free(kv->full[i]);
         samp_free(kv->half[i]);
         samp_free(kv->code[i]);
         samp_free(kv->scale[i]);
@@ -145,8 +149,9 @@ size_t samp__reference_kv_bytes(const samp_kv *kv)
 {
     size_t rows =
         (size_t)kv->shape.n_layers * kv->shape.n_blocks * SAMP_KV_BLOCK * kv->shape.n_kv_heads;
-    size_t row = kv->shape.type == SAMP_KV_FP16 ? kv->shape.head_dim * sizeof(uint16_t)
-                                                : kv->shape.head_dim + sizeof(float);
+    size_t dim = kv->shape.head_dim, row = dim * sizeof(float);
+    if (kv->shape.type == SAMP_KV_FP16) row = dim * sizeof(uint16_t);
+    if (kv->shape.type == SAMP_KV_INT8) row = dim + sizeof(float);
     return 2 * rows * row;
 }
 
