@@ -274,10 +274,12 @@ static json_t *formats_json(const quantize_job *job)
             elements += weight->layout.rows * weight->layout.cols;
             bytes += weight->layout.bytes;
         }
-        if (elements)
-            samp_json_set(object, samp_format_get((samp_format_id)id)->name,
-                          json_pack("{s:I, s:I}", "weights", (json_int_t)elements, "bytes",
-                                    (json_int_t)bytes));
+        if (elements && !samp_json_set(object, samp_format_get((samp_format_id)id)->name,
+                                       json_pack("{s:I, s:I}", "weights", (json_int_t)elements,
+                                                 "bytes", (json_int_t)bytes))) {
+            json_decref(object);
+            return NULL;
+        }
     }
     return object;
 }
@@ -293,8 +295,11 @@ static json_t *about(const quantize_job *job)
                   "samp " SAMP_VERSION, "made_by", "quantize", "quant_type", job->quant_type,
                   "source", "name", name, (size_t)(end - name), "digest_of", job->digest_of,
                   "sha256", job->source_sha256, "formats", formats_json(job));
-    if (object && job->options->plan)
-        samp_json_set(object, "plan", json_deep_copy(job->options->plan));
+    if (object && job->options->plan &&
+        !samp_json_set(object, "plan", json_deep_copy(job->options->plan))) {
+        json_decref(object);
+        return NULL;
+    }
     return object;
 }
 

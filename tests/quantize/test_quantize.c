@@ -280,6 +280,52 @@ static void test_cancel_and_continue(void **state)
     compare_with_direct(f);
 }
 
+/* A source in shards gives the same weights as the same source in one file. */
+static void test_sharded_source(void **state)
+{
+    fixture f = *(fixture *)*state;
+    char sharded[600], from_one[600];
+    samp_error error;
+    snprintf(sharded, sizeof sharded, "%s/sharded", f.root);
+    snprintf(from_one, sizeof from_one, "%s/from-one", f.root);
+    json_t *nothing = json_pack("{s:{}}", "modules"); /* all weights stay as they are */
+    samp_quantize_options split = {.plan = nothing, .shard_bytes = 60000};
+    maker_must(samp_quantize(f.source, sharded, &split, NULL, &error), &error);
+    json_decref(nothing);
+    samp_quantize_options options = {.recipe = "samp", .n_threads = 2};
+    maker_must(samp_quantize(f.source, from_one, &options, NULL, &error), &error);
+    maker_must(samp_quantize(sharded, f.out, &options, NULL, &error), &error);
+    samp_buffer a = {0}, b = {0};
+    read_file(f.out, "model.safetensors", &a);
+    read_file(from_one, "model.safetensors", &b);
+    assert_int_equal(a.length, b.length);
+    assert_memory_equal(a.data, b.data, a.length);
+    samp_buffer_release(&a);
+    samp_buffer_release(&b);
+}
+
+/* Allocations fail, one run after the other further into the work: each time a clean error and no OUT. */
+static void test_out_of_memory(void **state)
+{
+    const fixture *f = *state;
+    samp_quantize_options options = {.recipe = "samp", .n_threads = 2, .start_over = true};
+    int failures = 0;
+    for (uint64_t n = 1;; n += 1 + n / 12) {
+        samp_error error = {0};
+        samp_alloc_fail_at(n);
+        samp_status status = samp_quantize(f->source, f->out, &options, NULL, &error);
+        samp_alloc_fail_at(0);
+        if (status == SAMP_OK) break;
+        if (status != SAMP_NOMEM || !*error.message)
+            fail_msg("allocation %llu: status %d, \"%s\"", (unsigned long long)n, status,
+                     error.message);
+        assert_false(samp_is_folder(f->out));
+        failures++;
+    }
+    assert_true(failures > 50);
+    compare_with_direct(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +337,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_values_that_cannot_be_quantized, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel_and_continue, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sharded_source, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_out_of_memory, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
