@@ -1,6 +1,7 @@
 /* A Hugging Face checkpoint folder: one model.safetensors, or shards with
- * model.safetensors.index.json. Names in the index may not leave the folder; every shard named must
- * be there, every tensor in exactly the shard the index says. */
+ * model.safetensors.index.json. Names in the index may not leave the folder (a shard may be a
+ * link: download caches are made of them); every shard named must be there, every tensor in exactly
+ * the shard the index says, and no numbered shard may be left over. */
 #ifndef SAMP_FILE_CHECKPOINT_H
 #define SAMP_FILE_CHECKPOINT_H
 

@@ -25,9 +25,9 @@ void samp_file_forget(samp_file *file, uint64_t offset, uint64_t n);
 samp_status samp_file_slurp(const char *path, uint64_t max_bytes, samp_buffer *out,
                             samp_error *error);
 
-/* A file being written: bytes go to `path` + ".tmp-<pid>"; commit makes it durable and visible in one
- * step. What is at `path` is replaced, a link itself and not what it points to; folders, devices, pipes and
- * sockets are refused. */
+/* A file being written: bytes go to `path` + ".tmp-<pid>"; commit makes it durable and visible in
+ * one step. What is at `path` is replaced, a link itself and not what it points to; folders,
+ * devices, pipes and sockets are refused. */
 typedef struct samp_output samp_output;
 samp_status samp_output_create(samp_output **out, const char *path, samp_error *error);
 samp_status samp_output_write(samp_output *output, const void *bytes, uint64_t n,

@@ -1,9 +1,9 @@
 /* safetensors: strict reader and streaming writer.
  *
- * Rules: those of the Rust library (header starts with '{', at most 100 MB, offsets contiguous from 0 to
- * the end of the file, sizes equal to shape times type), and duplicate keys are refused. Limits of our
- * own: 1,000,000 tensors, 65,536 keys of metadata (none with NUL), names of 1..512 bytes without control
- * bytes, rank at most 8. */
+ * Rules: those of the Rust library (header starts with '{', at most 100 MB, offsets contiguous from
+ * 0 to the end of the file, sizes equal to shape times type), and duplicate keys are refused.
+ * Limits of our own: 1,000,000 tensors, 65,536 keys of metadata (none with NUL), names of 1..512
+ * bytes without control bytes, rank at most 8. */
 #ifndef SAMP_FILE_SAFETENSORS_H
 #define SAMP_FILE_SAFETENSORS_H
 

@@ -1,6 +1,6 @@
-/* System calls that fail or do half of what was asked: this program's own pread, pwrite, fsync, close and
- * rename stand in front of the C library's and fail on demand. Nothing but the library under test calls
- * them while a fault is set. */
+/* System calls that fail or do half of what was asked: this program's own pread, pwrite, fsync,
+ * close and rename stand in front of the C library's and fail on demand. Nothing but the library
+ * under test calls them while a fault is set. */
 #include "file/scratch.h"
 
 #include "file/safetensors.h"
@@ -164,7 +164,8 @@ static void test_short_writes(void **state)
     free(bytes);
 }
 
-/* Replacing a file fails at one of its steps: an error that says so, the old file whole, nothing left over. */
+/* Replacing a file fails at one of its steps: an error that says so, the old file whole, nothing
+ * left over. */
 static void test_failing_replacement(void **state)
 {
     static const struct {
@@ -203,7 +204,8 @@ static void test_failing_replacement(void **state)
     free(bytes);
 }
 
-/* The folder is synced last: EINVAL means that its file system has no such thing, others are told. */
+/* The folder is synced last: EINVAL means that its file system has no such thing, others are told.
+ */
 static void test_failing_folder_sync(void **state)
 {
     samp_error error = {0};
