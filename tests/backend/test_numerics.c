@@ -1,160 +1,188 @@
-/* The scalar definitions of backend/numerics.h themselves: how accurate samp_exp is, that quantized
- * inputs split into bytes, that sums are what they claim. SIMD is compared with them in tests/cpu.
- */
-#include "support/cmocka_all.h"
-
+/* The scalar definitions of backend/numerics.h: accuracy against the C library in double, rounding, order of sums,
+ * and what they do with zeros, tiny values, infinities and NaN. Backends are compared with these, so an error here
+ * would be everybody's. */
 #include "backend/numerics.h"
 #include "base/prng.h"
+#include "support/cmocka_all.h"
 
-#include <stdio.h>
+#include <string.h>
 
-/* Every 976th float from -87.3 to 88: two million of them. */
 static void test_exp_accuracy(void **state)
 {
     (void)state;
     double worst = 0;
-    float at = 0;
-    const float ends[] = {88.0f, -87.3f};
-    for (int side = 0; side < 2; side++)
-        for (uint32_t bits = samp_float_bits(side ? -0.0f : 0.0f);
-             bits < samp_float_bits(ends[side]); bits += 976) {
-            float x = samp_bits_float(bits);
-            double exact = exp((double)x), error = fabs(samp_exp(x) - exact) / exact;
-            if (error > worst) worst = error, at = x;
-        }
-    printf("samp_exp: largest relative error %.3g at %.9g\n", worst, (double)at);
-    assert_true(worst < 2e-7);
-}
-
-static void test_exp_special(void **state)
-{
-    (void)state;
-    assert_true(samp_exp(0.0f) == 1.0f && samp_exp(-0.0f) == 1.0f);
-    assert_true(samp_exp(-87.3f) == 0.0f && samp_exp(-1000.0f) == 0.0f);
-    assert_true(samp_exp(-INFINITY) == 0.0f && samp_exp(NAN) == 0.0f);
-    assert_true(samp_exp(nextafterf(-87.3f, 0)) >= 0x1p-126f); /* the smallest result is normal */
-    assert_true(samp_exp(89.0f) == samp_exp(88.0f) && samp_exp(INFINITY) == samp_exp(88.0f));
-    assert_true(isfinite(samp_exp(88.0f)));
-    for (uint32_t i = 1; i < 100; i++) { /* around a tiny argument */
-        assert_true(samp_exp(samp_bits_float(i)) == 1.0f);
-        assert_true(samp_exp(-samp_bits_float(i)) == 1.0f);
+    for (double x = -87.29; x <= 88; x += 0.000731) {
+        float f = (float)x;
+        double exact = exp((double)f);
+        worst = fmax(worst, fabs((double)samp_exp(f) - exact) / exact);
     }
+    if (!(worst < 2e-7)) fail_msg("relative error %g", worst);
 }
 
-/* Softmax needs exp to keep order at least near 0, where the largest scores are. */
-static void test_exp_monotonic(void **state)
+static void test_exp_ends(void **state)
 {
     (void)state;
-    float before = samp_exp(-1.0f), x = -1.0f;
-    while (x < -1e-9f) {
-        for (int i = 0; i < 7; i++) x = nextafterf(x, 0);
-        float now = samp_exp(x);
-        if (now < before)
-            fail_msg("samp_exp(%a) = %a is below its predecessor %a", (double)x, (double)now,
-                     (double)before);
-        assert_true(now <= 1.0f);
-        before = now;
+    assert_true(samp_exp(0) == 1);
+    assert_true(samp_exp(-0.0f) == 1);
+    assert_true(samp_exp(-INFINITY) == 0);
+    assert_true(samp_exp(-1000) == 0);
+    assert_true(samp_exp(-87.3f) == 0);
+    assert_true(samp_exp(NAN) == 0);
+    assert_true(samp_exp(INFINITY) == samp_exp(88));
+    assert_true(isfinite(samp_exp(1000)));
+    float before = 0;
+    for (float x = -88; x < 1; x += 0.01f) { /* never falls */
+        assert_true(samp_exp(x) >= before);
+        before = samp_exp(x);
     }
 }
 
 static void test_silu(void **state)
 {
     (void)state;
-    for (double g = -100; g <= 100; g += 0.01) {
-        double x = (float)g, exact = x / (1 + exp(-x)) * 3, got = samp_silu((float)g, 3);
-        if (x > -87) assert_true(fabs(got - exact) <= 4e-7 * fabs(exact));
-        assert_true(isfinite(got));
+    for (float g = -60; g < 60; g += 0.37f) {
+        double exact = (double)g / (1 + exp(-(double)g)) * 3;
+        assert_true(fabs((double)samp_silu(g, 3) - exact) <= 1e-6 * fabs(exact) + 1e-30);
     }
+    assert_true(samp_silu(0, 5) == 0);
+    assert_true(isfinite(samp_silu(-1e30f, 1)));
+    assert_true(isnan(samp_silu(NAN, 1)));
 }
 
-static void check_input(const float *x, size_t n, int n_max)
+/* Lanes are added in halves: 2^24 swallows a 1 added to it alone, and does not when 1s were added first. */
+static void test_sum_order(void **state)
 {
-    int16_t q[SAMP_INPUT_GROUP];
-    int32_t sum, total = 0;
-    float m = 0, scale = samp_input_quantize(x, n, n_max, q, &sum);
-    for (size_t i = 0; i < n; i++) m = fmaxf(m, fabsf(x[i]));
-    for (size_t i = 0; i < n; i++) {
-        int lo = (int8_t)(q[i] & 0xff), hi = (q[i] - lo) / 256;
-        assert_in_range(hi + 127, 0, 254); /* q = 256*hi + lo, both int8, hi never -128 */
-        assert_int_equal(256 * hi + lo, q[i]);
-        assert_true(q[i] >= -n_max && q[i] <= n_max);
-        assert_true(fabsf((float)q[i] * scale - x[i]) <= 0.5001f * m / (float)n_max + 1e-6f * m);
-        total += q[i];
+    (void)state;
+    float lane[SAMP_LANES] = {0};
+    lane[0] = 16777216;
+    lane[4] = 1; /* meets lane 12's 1 first: 2, which counts */
+    lane[12] = 1;
+    assert_true(samp_lane_sum(lane) == 16777218);
+    lane[12] = 0;
+    lane[8] = 1; /* each meets lane 0's number alone: both are lost */
+    assert_true(samp_lane_sum(lane) == 16777216);
+
+    float a[40], b[40]; /* elements 16 apart share a lane */
+    for (int i = 0; i < 40; i++) a[i] = 0, b[i] = 1;
+    a[3] = 16777216;
+    a[19] = 1;
+    a[35] = -16777216;
+    assert_true(samp_dot(a, b, 40) == 0);
+    a[35] = 0;
+    a[36] = -16777216;
+    assert_true(samp_dot(a, b, 40) == 0);
+    assert_true(samp_dot(a, b, 0) == 0);
+}
+
+static void test_rmsnorm(void **state)
+{
+    (void)state;
+    float x[50], gain[50], y[50];
+    samp_prng prng = {8};
+    double squares = 0;
+    for (int i = 0; i < 50; i++) {
+        x[i] = (float)samp_prng_normal(&prng);
+        gain[i] = (float)samp_prng_normal(&prng);
+        squares += (double)x[i] * (double)x[i];
     }
-    assert_int_equal(total, sum);
+    samp_rmsnorm(x, gain, 50, 1e-5f, y);
+    for (int i = 0; i < 50; i++) {
+        double exact = (double)x[i] / sqrt(squares / 50 + 1e-5) * (double)gain[i];
+        assert_true(fabs((double)y[i] - exact) < 1e-6 * fabs(exact) + 1e-12);
+    }
+    memset(x, 0, sizeof x);
+    samp_rmsnorm(x, gain, 50, 1e-5f, y);
+    for (int i = 0; i < 50; i++) assert_true(y[i] == 0);
 }
 
 static void test_input_quantize(void **state)
 {
     (void)state;
-    samp_prng prng = {7};
-    float x[SAMP_INPUT_GROUP];
-    for (int round = 0; round < 20000; round++) {
-        double size = pow(10, samp_prng_uniform(&prng) * 60 - 28);
-        size_t n = 1 + samp_prng_below(&prng, SAMP_INPUT_GROUP);
-        for (size_t i = 0; i < n; i++) x[i] = (float)(size * samp_prng_normal(&prng));
-        check_input(x, n, SAMP_A8_MAX);
-        check_input(x, n, SAMP_A16_MAX);
-    }
-}
-
-static void test_quantize_edges(void **state)
-{
-    (void)state;
-    float x[4] = {9e-31f, -9e-31f, 0, 0};
-    int16_t q[4];
-    int8_t k[4];
-    int32_t sum = 1;
-    assert_true(samp_input_quantize(x, 4, SAMP_A8_MAX, q, &sum) == 0 && sum == 0 && q[0] == 0);
-    assert_true(samp_kv_quantize(x, 4, k) == 0 && k[0] == 0 && k[1] == 0);
-    x[2] = -2;
-    assert_true(samp_kv_quantize(x, 4, k) == 2.0f / 127 && k[2] == -127);
-    const float bad[] = {NAN, INFINITY, -INFINITY};
-    for (int i = 0; i < 3; i++) {
-        x[1] = bad[i];
-        assert_true(isnan(samp_input_quantize(x, 4, SAMP_A16_MAX, q, &sum)) && q[2] == 0 &&
-                    sum == 0);
-        assert_true(isnan(samp_kv_quantize(x, 4, k)) && k[2] == 0);
-    }
-}
-
-/* The lane order written out by hand for n = 1 … 200, and closeness to the exact sum. */
-static void test_dot(void **state)
-{
-    (void)state;
+    static const int maxima[] = {SAMP_A8_MAX, SAMP_A16_MAX};
     samp_prng prng = {9};
-    float a[200], b[200];
-    for (size_t n = 1; n <= 200; n++) {
-        double exact = 0, size = 0;
+    float x[64];
+    int16_t q[64];
+    int32_t sum;
+    for (int round = 0; round < 400; round++) {
+        size_t n = 1 + samp_prng_below(&prng, 64);
+        int n_max = maxima[round % 2], total = 0, largest = 0;
+        float m = 0;
         for (size_t i = 0; i < n; i++) {
-            a[i] = (float)samp_prng_normal(&prng);
-            b[i] = (float)samp_prng_normal(&prng);
-            exact += (double)a[i] * b[i];
-            size += fabs((double)a[i] * b[i]);
+            x[i] = (float)(samp_prng_normal(&prng) * pow(10, round % 37 - 18));
+            m = fmaxf(m, fabsf(x[i]));
         }
-        float lane[16];
-        for (size_t l = 0; l < 16; l++) {
-            lane[l] = 0;
-            for (size_t i = l; i < n; i += 16) lane[l] = fmaf(a[i], b[i], lane[l]);
+        float scale = samp_input_quantize(x, n, n_max, q, &sum);
+        assert_true(scale == m / (float)n_max);
+        for (size_t i = 0; i < n; i++) {
+            assert_true(fabs((double)q[i] * (double)scale - (double)x[i]) <= 0.501 * (double)scale);
+            total += q[i];
+            largest = q[i] > largest ? q[i] : -q[i] > largest ? -q[i] : largest;
         }
-#define PAIR(i) (lane[i] + lane[(i) + 8])
-#define QUAD(i) (PAIR(i) + PAIR((i) + 4))
-        float sum = (QUAD(0) + QUAD(2)) + (QUAD(1) + QUAD(3));
-        assert_true(sum == samp_dot(a, b, n));
-        assert_true(fabs(sum - exact) <= 1e-6 * size);
+        assert_int_equal(total, sum);
+        assert_int_equal(largest, n_max);
     }
+    const float even[] = {127, 0.5f, 1.5f, -2.5f}; /* halves go to even */
+    samp_input_quantize(even, 4, SAMP_A8_MAX, q, &sum);
+    assert_true(q[1] == 0 && q[2] == 2 && q[3] == -2);
+}
+
+static void test_input_quantize_ends(void **state)
+{
+    (void)state;
+    int16_t q[3] = {9, 9, 9};
+    int32_t sum = 9;
+    const float zeros[] = {0, -0.0f, 1e-31f}, infinite[] = {1, INFINITY, 2}, nan[] = {NAN, 1, 2};
+    assert_true(samp_input_quantize(zeros, 3, SAMP_A16_MAX, q, &sum) == 0);
+    assert_true(q[0] == 0 && q[1] == 0 && q[2] == 0 && sum == 0);
+    assert_true(isnan(samp_input_quantize(infinite, 3, SAMP_A16_MAX, q, &sum)));
+    assert_true(
+        isnan(samp_input_quantize(nan, 3, SAMP_A16_MAX, q, &sum))); /* so that the logits tell */
+    const float huge[] = {3e38f, -3e38f, 1};
+    assert_true(isfinite(samp_input_quantize(huge, 3, SAMP_A16_MAX, q, &sum)));
+    assert_true(q[0] == SAMP_A16_MAX && q[1] == -SAMP_A16_MAX && q[2] == 0);
+}
+
+static void test_kv_quantize(void **state)
+{
+    (void)state;
+    samp_prng prng = {10};
+    float x[128];
+    int8_t q[128];
+    for (int i = 0; i < 128; i++) x[i] = (float)samp_prng_normal(&prng);
+    float scale = samp_kv_quantize(x, 128, q);
+    for (int i = 0; i < 128; i++)
+        assert_true(fabs((double)q[i] * (double)scale - (double)x[i]) <= 0.501 * (double)scale);
+    memset(x, 0, sizeof x);
+    assert_true(samp_kv_quantize(x, 128, q) == 0);
+    for (int i = 0; i < 128; i++) assert_int_equal(q[i], 0);
+}
+
+static void test_rope_pair(void **state)
+{
+    (void)state;
+    float a = 3, b = -2;
+    samp_rope_pair(&a, &b, 0, 1); /* a quarter turn */
+    assert_true(a == 2 && b == 3);
+    samp_rope_pair(&a, &b, 1, 0);
+    assert_true(a == 2 && b == 3);
+    float c = cosf(0.7f), s = sinf(0.7f);
+    samp_rope_pair(&a, &b, c, s);
+    assert_true(fabs((double)a - (2 * cos(0.7) - 3 * sin(0.7))) < 1e-6);
+    assert_true(fabs((double)b - (3 * cos(0.7) + 2 * sin(0.7))) < 1e-6);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exp_accuracy),
-        cmocka_unit_test(test_exp_special),
-        cmocka_unit_test(test_exp_monotonic),
+        cmocka_unit_test(test_exp_ends),
         cmocka_unit_test(test_silu),
+        cmocka_unit_test(test_sum_order),
+        cmocka_unit_test(test_rmsnorm),
         cmocka_unit_test(test_input_quantize),
-        cmocka_unit_test(test_quantize_edges),
-        cmocka_unit_test(test_dot),
+        cmocka_unit_test(test_input_quantize_ends),
+        cmocka_unit_test(test_kv_quantize),
+        cmocka_unit_test(test_rope_pair),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("backend/numerics", tests, NULL, NULL);
 }
