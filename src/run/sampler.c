@@ -48,9 +48,9 @@ samp_status samp_sampler_check(const samp_sampler_options *options, samp_error *
     if (options->top_k < 0)
         return samp_fail(error, SAMP_INVALID, "top_k is %d, expected 0 (off) or more",
                          options->top_k);
-    if (!(options->repetition_penalty > 0 && options->repetition_penalty <= 2))
+    if (!(options->repetition_penalty > 0 && options->repetition_penalty <= 10))
         return samp_fail(error, SAMP_INVALID,
-                         "repetition_penalty is %g, expected more than 0 and at most 2",
+                         "repetition_penalty is %g, expected more than 0 and at most 10",
                          (double)options->repetition_penalty);
     return SAMP_OK;
 }

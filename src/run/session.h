@@ -8,8 +8,7 @@
 #include "model/model.h"
 
 /* Called in every step just before linear layers multiply their input (role: Q for q, k, v; O; GATE
- * for gate and up; DOWN; HEAD): it may enqueue reads of the input's tensors, which hold n_rows
- * rows. */
+ * for gate and up; DOWN; HEAD): it may enqueue reads of the input's tensors, of n_rows rows. */
 typedef struct samp_tap {
     void (*input)(void *context, const samp_backend *backend, samp_device *device, samp_role role,
                   uint32_t layer, const samp_input *input, uint32_t n_rows);
@@ -21,9 +20,9 @@ typedef struct samp_session_options {
     unsigned n_threads;   /* 0 = what affinity and cgroup allow */
     bool exact;           /* weights and products in float, keys and values too */
     samp_kv_type kv_type; /* FP16 means FP32 in an exact session */
-    uint32_t context;   /* positions the KV store holds, over all sequences; 0 = min(max_positions,
-                           4096) */
-    uint32_t max_batch; /* tokens a step; 0 = 512 */
+    /* Positions the KV store holds, over all sequences; 0 = the model's, at most 4096. */
+    uint32_t context;
+    uint32_t max_batch;     /* tokens a step; 0 = 512 */
     samp_progress progress; /* "load", bytes */
     samp_tap tap;           /* zeroed = none */
 } samp_session_options;
@@ -49,8 +48,8 @@ uint32_t samp_session_context(const samp_session *session); /* positions the KV 
 /* A sequence owns KV blocks; its positions grow as tokens are fed. */
 typedef struct samp_sequence samp_sequence;
 samp_status samp_sequence_create(samp_session *session, samp_sequence **out, samp_error *error);
-void samp_sequence_release(samp_session *session,
-                           samp_sequence *sequence); /* gives its blocks back */
+/* Gives its blocks back; NULL allowed. */
+void samp_sequence_release(samp_session *session, samp_sequence *sequence);
 uint32_t samp_sequence_length(const samp_sequence *sequence);
 /* Forgets positions from `length` on (0 = empty); blocks past it are given back. */
 void samp_sequence_truncate(samp_session *session, samp_sequence *sequence, uint32_t length);
@@ -64,9 +63,9 @@ typedef struct samp_feed {
     float *logits;   /* [n_tokens or 1][vocab_size], NULL = none wanted */
 } samp_feed;
 
-/* Blocks of SAMP_KV_BLOCK positions that no sequence holds, and how many more a sequence needs for
- * n_tokens more. */
+/* Blocks of SAMP_KV_BLOCK positions that no sequence holds. */
 uint32_t samp_session_kv_free(const samp_session *session);
+/* How many of them a sequence needs for n_tokens more. */
 uint32_t samp_sequence_kv_needed(const samp_sequence *sequence, uint32_t n_tokens);
 
 /* One step. Fails with SAMP_LIMIT when KV blocks, the batch or a sequence's positions run out,
@@ -75,8 +74,8 @@ uint32_t samp_sequence_kv_needed(const samp_sequence *sequence, uint32_t n_token
  * may have been written). */
 samp_status samp_session_step(samp_session *session, const samp_feed *feeds, uint32_t n_feeds,
                               samp_error *error);
-/* Any number of tokens of one sequence, in steps of at most max_batch; logits and failures as for a
- * feed. */
+/* Any number of tokens of one sequence, in steps of at most max_batch; logits as for a feed, and
+ * failures as for a step. */
 samp_status samp_session_prefill(samp_session *session, samp_sequence *sequence,
                                  const int32_t *tokens, uint32_t n_tokens, bool all_logits,
                                  float *logits, samp_error *error);

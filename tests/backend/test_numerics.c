@@ -1,6 +1,6 @@
-/* The scalar definitions of backend/numerics.h: accuracy against the C library in double, rounding, order of sums,
- * and what they do with zeros, tiny values, infinities and NaN. Backends are compared with these, so an error here
- * would be everybody's. */
+/* The scalar definitions of backend/numerics.h: accuracy against the C library in double, rounding,
+ * order of sums, and what they do with zeros, tiny values, infinities and NaN. Backends are compared
+ * with these, so an error here would be everybody's. */
 #include "backend/numerics.h"
 #include "base/prng.h"
 #include "support/cmocka_all.h"
@@ -49,7 +49,7 @@ static void test_silu(void **state)
     assert_true(isnan(samp_silu(NAN, 1)));
 }
 
-/* Lanes are added in halves: 2^24 swallows a 1 added to it alone, and does not when 1s were added first. */
+/* Lanes are added in halves: 2^24 swallows a 1 added to it alone, not two 1s added up before. */
 static void test_sum_order(void **state)
 {
     (void)state;

@@ -49,9 +49,7 @@ static double distance(const float *a, const double *b, size_t n)
     return worst / largest;
 }
 
-/* ---- matmul
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- matmul ---- */
 
 enum { N = 3, ROWS = 70, EVEN = 192, ODD = 172 }; /* columns: whole groups of 64, and not */
 

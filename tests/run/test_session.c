@@ -99,8 +99,7 @@ static void test_batch_of_16(void **state)
     samp_session_close(session);
 }
 
-/* Forgetting positions and feeding them again changes nothing, at block borders and inside blocks.
- */
+/* Forgetting positions and feeding them again changes nothing, at block borders and inside. */
 static void test_truncate(void **state)
 {
     (void)state;

@@ -1,6 +1,7 @@
-/* A trained model end to end: stories260K, from llama2.c's files through a Hugging Face folder, must tell the story
- * its authors printed, token by token, on both backends; and generation must stop where it should.
- * Expected text: greedy_expected.txt beside the model (llama2.c's doc/stories260K.md). */
+/* A trained model end to end: stories260K, from llama2.c's files through a Hugging Face folder, must
+ * tell the story its authors printed, token by token, on both backends; and generation must stop
+ * where it should. Expected text: greedy_expected.txt beside the model (llama2.c's
+ * doc/stories260K.md). */
 #include "file/llama2c.h"
 #include "run/generate.h"
 #include "support/tiny_session.h"

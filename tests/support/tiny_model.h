@@ -25,8 +25,7 @@ static inline void tiny_check(samp_status status, const samp_error *error)
     exit(1);
 }
 
-/* dim 96: a multiple of 32 only; hidden 172: NF4's flat blocks cross rows; 3 query heads a KV head.
- */
+/* dim 96 is a multiple of 32 only, 172 of 4: NF4's blocks cross rows; 3 query heads a KV head. */
 static inline samp_config tiny_config(void)
 {
     samp_config config = {.architecture = "LlamaForCausalLM",

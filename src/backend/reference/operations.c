@@ -173,8 +173,7 @@ static void attend(const samp__op *op, const samp_batch_seq *seq, uint32_t posit
     for (uint32_t d = 0; d < a->head_dim; d++) out[d] /= sum;
 }
 
-/* Positions of the step are all stored before any query looks: a sequence's tokens see each other.
- */
+/* Positions of the step are all stored before any query looks: its tokens see each other. */
 static void append(const samp__op *op, const samp_batch_seq *seq)
 {
     const samp_attention *a = &op->attention;
