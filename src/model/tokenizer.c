@@ -93,12 +93,14 @@ samp_status samp_tokenizer_encode(const samp_tokenizer *t, const char *text, siz
         return samp_fail(error, SAMP_LIMIT,
                          "a text of %zu bytes to encode, at most %d are accepted", n,
                          SAMP__TEXT_MAX);
+    size_t before = out->count;
     if (options.add_bos && t->add_bos && t->bos >= 0)
         SAMP_TRY(samp_tokens_push(out, t->bos, error));
     samp__scratch scratch = {
         .tokenizer = t, .out = out, .error = error, .parse_special = options.parse_special};
     samp_status status = cut_added(&scratch, &t->raw, text, n, true, encode_raw);
     samp__scratch_release(&scratch);
+    if (status != SAMP_OK) out->count = before;
     return status;
 }
 

@@ -2,7 +2,8 @@
  * byte fallback; from tokenizer.json, from GGUF metadata and from llama2.c's tokenizer.bin.
  *
  * Text is bytes: any bytes are accepted and round-trip (byte-level BPE: as far as the vocabulary has the
- * byte; SmolLM2 lacks 21 rare ones, which become the unknown token or are dropped as Hugging Face does).
+ * byte; SmolLM2 lacks 21 rare ones, which become the unknown token or are dropped as Hugging Face does;
+ * SentencePiece: but for U+2581, which is its spelling of a space and comes back as one).
  * Special tokens are made only when parse_special is set, never from user text otherwise. */
 #ifndef SAMP_MODEL_TOKENIZER_H
 #define SAMP_MODEL_TOKENIZER_H
@@ -37,7 +38,7 @@ typedef struct samp_encode_text {
     bool parse_special; /* "<|im_end|>" in the text becomes the special token */
     bool add_bos;       /* put the bos token first when the tokenizer says so */
 } samp_encode_text;
-/* Appends the ids of text[0..n). */
+/* Appends the ids of text[0..n); nothing on failure. */
 samp_status samp_tokenizer_encode(const samp_tokenizer *tokenizer, const char *text, size_t n, samp_encode_text options,
                                   samp_tokens *out, samp_error *error);
 
@@ -55,7 +56,8 @@ void samp_tokenizer_bytes(const samp_tokenizer *tokenizer, int32_t id, bool with
 samp_status samp_tokenizer_decode(const samp_tokenizer *tokenizer, const int32_t *ids, size_t n, bool with_special,
                                   samp_buffer *out, samp_error *error);
 
-/* Ids to text, one at a time, never splitting a UTF-8 sequence. Zeroed = ready. */
+/* Ids to text, one at a time, never splitting a UTF-8 sequence; bytes that are none become U+FFFD, so that
+ * the output is always valid and equals the whole decode where that is valid. Zeroed = ready. */
 typedef struct samp_detokenizer {
     char pending[4];
     size_t n_pending;

@@ -14,8 +14,8 @@
 enum {
     PATTERN_BYTES_MAX = 64 * 1024,
     STEPS_FIRST = 4096,     /* matching steps tried first; each further try takes 16 times more */
-    STEPS_SPARE = 16 << 20, /* a call may waste this and STEPS_A_BYTE for each byte of its text */
-    STEPS_A_BYTE = 16,
+    STEPS_SPARE = 1 << 20,  /* a call may waste this and STEPS_A_BYTE for each byte of its text */
+    STEPS_A_BYTE = 32,
 };
 
 static const char GPT2_PATTERN[] = "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|"
@@ -251,14 +251,14 @@ void samp__matcher_release(samp__matcher *matcher)
     samp_free(matcher);
 }
 
-static samp_status matcher_new(samp__scratch *s, size_t n)
+static samp_status matcher_new(samp__scratch *s)
 {
     pcre2_general_context *memory = s->tokenizer->split->memory;
     s->matcher = samp_alloc(1, sizeof *s->matcher);
     if (!s->matcher) return samp_fail(s->error, SAMP_NOMEM, "out of memory for splitting a text");
     s->matcher->data = pcre2_match_data_create(1, memory);
     s->matcher->context = pcre2_match_context_create(memory);
-    s->matcher->steps_left = STEPS_SPARE + (uint64_t)STEPS_A_BYTE * n;
+    s->matcher->steps_left = STEPS_SPARE;
     if (!s->matcher->data || !s->matcher->context)
         return samp_fail(s->error, SAMP_NOMEM, "out of memory for splitting a text");
     return SAMP_OK;
@@ -368,7 +368,8 @@ static samp_status split_valid(samp__scratch *s, int index, const char *text, si
 samp_status samp__split_text(samp__scratch *s, const char *text, size_t n)
 {
     if (!s->tokenizer->split) return n ? samp__bpe_word(s, text, n) : SAMP_OK;
-    if (!s->matcher) SAMP_TRY(matcher_new(s, n));
+    if (!s->matcher) SAMP_TRY(matcher_new(s));
+    s->matcher->steps_left += (uint64_t)STEPS_A_BYTE * n;
     for (size_t at = 0; at < n;) {
         size_t end = at;
         while (end < n) {

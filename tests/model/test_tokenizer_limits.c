@@ -209,6 +209,24 @@ static void test_backtracking(void **state)
     }
 }
 
+/* Steps are granted by the whole text, wherever its long part stands. */
+static void test_steps_of_later_parts(void **state)
+{
+    (void)state;
+    samp_tokenizer *t =
+        tokenizer_of(small_model(NULL, 0), json_pack("[o]", special_token("<s>", 256)), "null",
+                     LLAMA3_PRE_TOKENIZER, BYTE_LEVEL_DECODER);
+    samp_buffer text = {0};
+    samp_buffer_text(&text, "<s>a<s>");
+    while (text.length < 3 * 1000 * 1000) samp_buffer_text(&text, "          ");
+    samp_buffer_text(&text, "x");
+    samp_tokens tokens = encode(t, text.data, text.length, true);
+    assert_int_equal(tokens.count, text.length - 4);
+    samp_tokens_release(&tokens);
+    samp_buffer_release(&text);
+    samp_tokenizer_release(t);
+}
+
 static void test_text_limit(void **state)
 {
     (void)state;
@@ -401,6 +419,7 @@ int main(void)
         cmocka_unit_test(test_long_equals_short),
         cmocka_unit_test(test_definition),
         cmocka_unit_test(test_backtracking),
+        cmocka_unit_test(test_steps_of_later_parts),
         cmocka_unit_test(test_text_limit),
         cmocka_unit_test(test_failing_memory),
         cmocka_unit_test(test_failing_memory_gguf),
