@@ -12,19 +12,13 @@
  * tokens: 8 accumulators hide the FMA's latency.
  *
  * Zen 1 has one vpmaddwd of 128 bits a cycle: 8 multiply-adds a cycle, whatever the tile. */
+#include "backend/cpu/kernel.h"
 #include "backend/cpu/matmul.h"
 
 #if defined(__x86_64__)
 
 #include <immintrin.h>
 #include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
 
 enum { TILE = 4, Q_BYTES = 2 * SAMP__BLOCK, HALF_LINE = 32 };
 
@@ -178,17 +172,27 @@ INLINE void block_products(samp__kind kind, int m, int halves, int parts, const 
     }
 }
 
-/* y = fmaf((float)sum, w_scale*x_scale, y) with the sums of one block, or half of it. */
-INLINE void block_scale(int m, int halves, const tile *w, const uint8_t *scales,
-                        const float *x_scale, __m256i sum[][4])
+/* 8 rows' scales: the i-th of the group's, rows 8*h … 8*h+7. */
+INLINE __m256 load_scale(const samp_weight *weight, const uint8_t *group, size_t i, int h)
+{
+    const float *scale = (const float *)group + 8 * h;
+    if (!weight->coded_scales) return _mm256_load_ps(scale + SAMP__ROWS * i);
+    const uint8_t *codes = group + SAMP__LINE + SAMP__ROWS * i + 8 * h;
+    __m256i code = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)codes));
+    return _mm256_mul_ps(_mm256_load_ps(scale), _mm256_cvtepi32_ps(code));
+}
+
+/* y = fmaf((float)sum, w_scale*x_scale, y) with the sums that scale i of the group belongs to. */
+INLINE void block_scale(int m, int halves, const tile *w, size_t i, const float *x_scale,
+                        __m256i sum[][4])
 {
     UNROLL
-    for (int t = 0; t < m; t++) {
-        __m256 x = _mm256_broadcast_ss(x_scale + t);
+    for (int h = 0; h < halves; h++) {
+        const uint8_t *group = w->group + (size_t)h / 2 * w->weight->group_bytes;
+        __m256 w_scale = load_scale(w->weight, group, i, h % 2);
         UNROLL
-        for (int h = 0; h < halves; h++) {
-            size_t at = (size_t)h / 2 * w->weight->group_bytes + HALF_LINE * (size_t)(h % 2);
-            __m256 scale = _mm256_mul_ps(_mm256_load_ps((const float *)(scales + at)), x);
+        for (int t = 0; t < m; t++) {
+            __m256 scale = _mm256_mul_ps(w_scale, _mm256_broadcast_ss(x_scale + t));
             float *y = w->y[t][h];
             _mm256_store_ps(
                 y, _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[t][h]), scale, _mm256_load_ps(y)));
@@ -201,11 +205,10 @@ INLINE void integer_tile(samp__kind kind, int m, int halves, const tile *w)
     const samp__kind_facts *facts = &samp__kinds[kind];
     const __m256i table =
         _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)w->weight->codebook));
-    const uint8_t *block = w->group, *q = w->q;
+    const uint8_t *lines = w->group + w->weight->lines_at, *q = w->q;
     const float *x_scale = w->scale;
     const int32_t *start = w->start;
     for (size_t b = 0; b < w->weight->n_blocks; b++) {
-        const uint8_t *lines = block + facts->scales * SAMP__LINE;
         UNROLL
         for (size_t s = 0; s < facts->scales; s++) {
             __m256i sum[TILE][4];
@@ -218,9 +221,9 @@ INLINE void integer_tile(samp__kind kind, int m, int halves, const tile *w)
             }
             block_products(kind, m, halves, facts->scales == 2 ? 1 << s : 3, w, lines, q, table,
                            sum);
-            block_scale(m, halves, w, block + s * SAMP__LINE, x_scale, sum);
+            block_scale(m, halves, w, b * facts->scales + s, x_scale, sum);
         }
-        block += w->weight->block_bytes;
+        lines += w->weight->block_bytes;
         q += w->width * Q_BYTES;
         x_scale += w->width;
         start += 3 * w->width;

@@ -11,19 +11,13 @@
  * two bits above the nibble; else vpand and vpshufb. Tiles: 1 token x 32 rows (decode), up to 12
  * tokens x 16 rows: 24 sums of 16-bit inputs. The float sums live in memory: they are touched once
  * a block. */
+#include "backend/cpu/kernel.h"
 #include "backend/cpu/matmul.h"
 
 #if defined(__x86_64__)
 
 #include <immintrin.h>
 #include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 enum { TILE = 12, FLOAT_TILE = 8 };
 
@@ -192,16 +186,24 @@ INLINE void block_products(samp__kind kind, int bits, int m, int groups, int par
     }
 }
 
+/* 16 rows' scales: the i-th of the group's. */
+INLINE __m512 load_scale(const samp_weight *weight, const uint8_t *group, size_t i)
+{
+    if (!weight->coded_scales) return _mm512_loadu_ps(group + SAMP__LINE * i);
+    const uint8_t *codes = group + SAMP__LINE + SAMP__ROWS * i;
+    __m512i code = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)codes));
+    return _mm512_mul_ps(_mm512_loadu_ps(group), _mm512_cvtepi32_ps(code));
+}
+
 INLINE void integer_tile(samp__kind kind, int bits, int m, int groups, const tile *w)
 {
     const samp__kind_facts *facts = &samp__kinds[kind];
     const __m512i table =
         _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)w->weight->codebook));
-    const uint8_t *block = w->group, *q = w->q;
+    const uint8_t *lines = w->group + w->weight->lines_at, *q = w->q;
     const float *x_scale = w->scale;
     const int32_t *start = w->start;
     for (size_t b = 0; b < w->weight->n_blocks; b++) {
-        const uint8_t *lines = block + facts->scales * SAMP__LINE;
         UNROLL
         for (size_t s = 0; s < facts->scales; s++) {
             __m512i sum[TILE][2];
@@ -209,8 +211,8 @@ INLINE void integer_tile(samp__kind kind, int bits, int m, int groups, const til
                            start + (facts->scales == 2 ? s + 1 : 0) * w->width, table, sum);
             UNROLL
             for (int g = 0; g < groups; g++) {
-                __m512 scale =
-                    _mm512_loadu_ps(block + (size_t)g * w->weight->group_bytes + s * SAMP__LINE);
+                __m512 scale = load_scale(w->weight, w->group + (size_t)g * w->weight->group_bytes,
+                                          b * facts->scales + s);
                 UNROLL
                 for (int t = 0; t < m; t++) {
                     float *y = w->y[t][g];
@@ -220,7 +222,7 @@ INLINE void integer_tile(samp__kind kind, int bits, int m, int groups, const til
                 }
             }
         }
-        block += w->weight->block_bytes;
+        lines += w->weight->block_bytes;
         q += w->width * (bits == 8 ? SAMP__BLOCK : 2 * SAMP__BLOCK);
         x_scale += w->width;
         start += 3 * w->width;
@@ -229,27 +231,26 @@ INLINE void integer_tile(samp__kind kind, int bits, int m, int groups, const til
 
 typedef void tile_function(const tile *w);
 
-/* One function for each kind, input width and tile: 1, 2, 4, 6, 8, 12 tokens of 16 rows, and 1
+/* One function for each kind, input width and tile: 1, 2, 4, 8, 12 tokens of 16 rows, and 1
  * of 32. */
 #define TILES(kind, bits)                                                                          \
     static void kind##_##bits##_1(const tile *w) { integer_tile(SAMP__##kind, bits, 1, 1, w); }    \
     static void kind##_##bits##_2(const tile *w) { integer_tile(SAMP__##kind, bits, 2, 1, w); }    \
     static void kind##_##bits##_4(const tile *w) { integer_tile(SAMP__##kind, bits, 4, 1, w); }    \
-    static void kind##_##bits##_6(const tile *w) { integer_tile(SAMP__##kind, bits, 6, 1, w); }    \
     static void kind##_##bits##_8(const tile *w) { integer_tile(SAMP__##kind, bits, 8, 1, w); }    \
     static void kind##_##bits##_12(const tile *w) { integer_tile(SAMP__##kind, bits, 12, 1, w); }  \
     static void kind##_##bits##_wide(const tile *w) { integer_tile(SAMP__##kind, bits, 1, 2, w); }
 #define TILE_ROW(kind, bits)                                                                       \
     {                                                                                              \
-        kind##_##bits##_1, kind##_##bits##_2, kind##_##bits##_4, kind##_##bits##_6,                \
-            kind##_##bits##_8, kind##_##bits##_12, kind##_##bits##_wide                            \
+        kind##_##bits##_1, kind##_##bits##_2, kind##_##bits##_4, kind##_##bits##_8,                \
+            kind##_##bits##_12, kind##_##bits##_wide                                               \
     }
 #define KINDS(X) X(BYTE) X(NIBBLE) X(NIBBLE32) X(INT5) X(INT6)
 #define X(kind)  TILES(kind, 8) TILES(kind, 16)
 KINDS(X)
 #undef X
 
-static const uint8_t widths[] = {1, 2, 4, 6, 8, TILE, 0};
+static const uint8_t widths[] = {1, 2, 4, 8, TILE, 0};
 enum { N_WIDTHS = sizeof widths - 1, WIDE = N_WIDTHS };
 static tile_function *const tiles[SAMP__INTEGER_KINDS][2][N_WIDTHS + 1] = {
 #define X(kind) {TILE_ROW(kind, 8), TILE_ROW(kind, 16)},

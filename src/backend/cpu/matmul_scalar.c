@@ -51,12 +51,10 @@ static void integer_group(const samp__product *product, size_t group, size_t tok
     const samp_weight *weight = product->weight;
     const samp__quantized *input = product->input;
     const samp__kind_facts *facts = &samp__kinds[weight->kind];
-    const uint8_t *block = weight->data + group * weight->group_bytes;
+    const uint8_t *at = weight->data + group * weight->group_bytes;
+    const uint8_t *lines = at + weight->lines_at;
     size_t slot = samp__tile_slot(input, token);
-    for (size_t b = 0; b < input->n_blocks;
-         b++, slot += input->width, block += weight->block_bytes) {
-        const float *scale = (const float *)block;
-        const uint8_t *lines = block + facts->scales * SAMP__ROWS * sizeof(float);
+    for (size_t b = 0; b < input->n_blocks; b++) {
         const int16_t *q = (const int16_t *)(input->q + slot * input->q_bytes);
         const int32_t *start = input->start + 3 * slot - 2 * (slot % input->width);
         for (size_t r = 0; r < SAMP__ROWS; r++) {
@@ -64,14 +62,17 @@ static void integer_group(const samp__product *product, size_t group, size_t tok
             int shift = 7 - facts->zero;
             if (facts->scales == 1) {
                 int32_t sum = low + high + (start[0] >> shift);
-                y[r] = fmaf((float)sum, scale[r] * input->scale[slot], y[r]);
+                y[r] =
+                    fmaf((float)sum, samp__scale(weight, at, b, 0, r) * input->scale[slot], y[r]);
                 continue;
             }
             low += start[input->width] >> shift;
             high += start[2 * input->width] >> shift;
-            y[r] = fmaf((float)low, scale[r] * input->scale[slot], y[r]);
-            y[r] = fmaf((float)high, scale[SAMP__ROWS + r] * input->scale[slot], y[r]);
+            y[r] = fmaf((float)low, samp__scale(weight, at, b, 0, r) * input->scale[slot], y[r]);
+            y[r] = fmaf((float)high, samp__scale(weight, at, b, 1, r) * input->scale[slot], y[r]);
         }
+        slot += input->width;
+        lines += weight->block_bytes;
     }
 }
 

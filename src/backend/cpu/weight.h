@@ -1,21 +1,24 @@
 /* A weight matrix in kernel layout: made once at load, read by every kernel of this folder.
  *
- * Rows are taken in groups of 16 (zero rows pad the last group), columns in blocks of 64 (zero
- * columns pad the last block). A group is contiguous, so one thread streams through it.
+ * Rows are taken in groups of 16 (zero rows pad the last group), columns in blocks of 64 (zero columns
+ * pad the last block). A group is contiguous, so one thread streams through it.
  *
- * Integer kinds. A block of 16 rows x 64 columns is a record: the scales, float [n_scales][16
- * rows], then lines of 64 bytes. In a line, dword lane r belongs to row r, and byte i of it to
- * column 4j+i: 16 rows meet one broadcast dword of inputs, whatever the width of the vectors (one
- * AVX-512 register is a line). Bytes are unsigned, u = t + zero, because the multipliers want one
- * unsigned side.
+ * Integer kinds. A group is its scales, then its blocks. A block of 16 rows x 64 columns is lines of
+ * 64 bytes: dword lane r of a line belongs to row r, and byte i of it to column 4j+i, so that 16 rows
+ * meet one broadcast dword of inputs, whatever the width of the vectors (one AVX-512 register is a
+ * line). Bytes are unsigned, u = t + zero, because the multipliers want one unsigned side.
  *
  *   BYTE     16 lines; line j: u of columns 4j+i
  *   NIBBLE    8 lines; line j: low nibble = code of column 4j+i, high nibble = of column 32+4j+i;
  *             codebook[code] = u
  *   NIBBLE32  the same with two scales a block: columns 0…31 and 32…63
- *   INT5      NIBBLE's lines (codebook: identity), then 2 lines of high bits: line p, bit 2*(j%4)+h
- * of a byte is bit 4 of the weight that line j of half h holds at that byte, j/4 = p INT6 NIBBLE's
- * lines, then 4 lines: line p, bits 4*(j%2)+2*h … +1 are bits 4, 5, j/2 = p
+ *   INT5      8 lines of the low four bits of u, as NIBBLE's codes; then 2 lines of high bits: bit
+ *             2*(j%4)+h of line p is bit 4 of the weight in half h of line j, j/4 = p
+ *   INT6      the same with 4 lines of high bits: bits 4*(j%2)+2*h … +1 of line p, j/2 = p
+ *
+ *   scales    float [blocks][scales a block][16 rows]; or, where the format stores 8-bit codes of them,
+ *             float row_scale [16], then int8 [blocks][scales a block][16], padded to 64 bytes:
+ *             scale = row_scale * code
  *
  * Float kinds: column k of a group is a line of 16 values, FP32, BF16 or FP16. */
 #ifndef SAMP_CPU_WEIGHT_H
@@ -62,8 +65,9 @@ static const samp__kind_facts samp__kinds[] = {
 struct samp_weight {
     samp__kind kind;
     size_t rows, cols;
-    size_t n_groups, n_blocks; /* of 16 rows, of 64 columns */
-    size_t block_bytes;        /* integer kinds */
+    size_t n_groups, n_blocks;    /* of 16 rows, of 64 columns */
+    bool coded_scales;            /* integer kinds, as the two that follow */
+    size_t lines_at, block_bytes; /* the blocks' place in a group, and the bytes of one */
     size_t group_bytes;
     int activation_bits; /* 8 or 16; 32 for float kinds */
     bool embed;
@@ -84,9 +88,29 @@ static inline bool samp__is_float(const samp_weight *weight)
     return weight->kind >= SAMP__INTEGER_KINDS;
 }
 
+/* Scale s of block b of a row. */
+static inline float samp__scale(const samp_weight *weight, const uint8_t *group, size_t b, size_t s,
+                                size_t row)
+{
+    size_t at = (b * samp__kinds[weight->kind].scales + s) * SAMP__ROWS + row;
+    const float *scale = (const float *)group;
+    return weight->coded_scales ? scale[row] * (float)(int8_t)group[SAMP__LINE + at] : scale[at];
+}
+
 samp_status samp__weight_create(samp_pool *pool, const samp_weight_source *source, bool exact,
                                 samp_weight **out, samp_error *error);
 void samp__weight_release(samp_weight *weight); /* NULL allowed */
+
+/* weight_pack.c: fills weight->data and the codebook. With source->embed it also finds what
+ * samp__weight_keep must keep for exact rows: nothing, the scales, or all parts. */
+typedef enum samp__pack_result {
+    SAMP__PACKED,
+    SAMP__PACK_NEEDS_SCALES,
+    SAMP__PACK_NEEDS_ALL,
+    SAMP__PACK_FAILED /* out of memory */
+} samp__pack_result;
+samp__pack_result samp__weight_pack(samp_pool *pool, samp_weight *weight,
+                                    const samp_weight_source *source);
 
 /* weight_row.c: exact rows, for embed. */
 

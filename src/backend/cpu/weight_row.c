@@ -63,14 +63,12 @@ static void integer_row(const samp_weight *weight, const uint8_t *group, size_t 
 {
     const samp__kind_facts *facts = &samp__kinds[weight->kind];
     for (size_t k = 0; k < weight->cols; k++) {
-        const uint8_t *block = group + k / SAMP__BLOCK * weight->block_bytes;
-        const uint8_t *lines = block + facts->scales * SAMP__ROWS * sizeof(float);
-        size_t column = k % SAMP__BLOCK, s = column / (SAMP__BLOCK / facts->scales);
+        size_t b = k / SAMP__BLOCK, column = k % SAMP__BLOCK;
+        const uint8_t *lines = group + weight->lines_at + b * weight->block_bytes;
         int u = (int)packed_code(weight->kind, lines, r, column);
         if (weight->kind == SAMP__NIBBLE || weight->kind == SAMP__NIBBLE32) u = weight->codebook[u];
-        float scale;
-        memcpy(&scale, block + (s * SAMP__ROWS + r) * sizeof(float), sizeof scale);
-        out[k] = scale * (float)(u - (1 << facts->zero));
+        out[k] = samp__scale(weight, group, b, column / (SAMP__BLOCK / facts->scales), r) *
+                 (float)(u - (1 << facts->zero));
     }
 }
 
@@ -83,9 +81,9 @@ static void decoded_row(const samp_weight *weight, const uint8_t *group, size_t 
     for (int i = 0; i < weight->layout.n_parts; i++) parts[i] = weight->parts[i];
     if (weight->row_codes) {
         uint8_t *codes = weight->row_codes + thread * (weight->cols / 2);
-        size_t r = row % SAMP__ROWS, lines = samp__kinds[weight->kind].scales * SAMP__LINE;
+        size_t r = row % SAMP__ROWS;
         for (size_t k = 0; k < weight->cols; k += 2) {
-            const uint8_t *at = group + k / SAMP__BLOCK * weight->block_bytes + lines;
+            const uint8_t *at = group + weight->lines_at + k / SAMP__BLOCK * weight->block_bytes;
             codes[k / 2] = samp__code_pair(packed_code(weight->kind, at, r, k % SAMP__BLOCK),
                                            packed_code(weight->kind, at, r, k % SAMP__BLOCK + 1));
         }

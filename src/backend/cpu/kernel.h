@@ -1,0 +1,25 @@
+/* What the kernels of products share: loops that must be unrolled for their arrays of vectors to live in
+ * registers, and functions that must be inlined so that kinds and tile sizes are constants in them. */
+#ifndef SAMP_CPU_KERNEL_H
+#define SAMP_CPU_KERNEL_H
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Sanitizers check every access of an unrolled loop: minutes of compiling for nothing. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SAMP__SANITIZED
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SAMP__SANITIZED
+#endif
+
+#if defined(SAMP__SANITIZED)
+#define UNROLL
+#elif defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#endif
