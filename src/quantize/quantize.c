@@ -158,6 +158,9 @@ static samp_status fingerprint(quantize_job *job, char hex[SAMP_SHA256_HEX], sam
     uint64_t bytes = 0;
     samp_buffer_printf(&text, "quantize %s %s %s %llu\n", SAMP_VERSION, job->source_sha256,
                        job->quant_type, (unsigned long long)job->options->shard_bytes);
+    char *provenance = json_dumps(job->options->provenance, JSON_SORT_KEYS | JSON_COMPACT);
+    if (provenance) samp_buffer_text(&text, provenance);
+    samp_free(provenance);
     describe_tensors(job->model, &text);
     samp_status status = describe_shards(job, &text, &bytes, error);
     if (status == SAMP_OK) status = describe_plan(job, &text, error);
@@ -295,8 +298,12 @@ static json_t *about(const quantize_job *job)
                   "samp " SAMP_VERSION, "made_by", "quantize", "quant_type", job->quant_type,
                   "source", "name", name, (size_t)(end - name), "digest_of", job->digest_of,
                   "sha256", job->source_sha256, "formats", formats_json(job));
-    if (object && job->options->plan &&
-        !samp_json_set(object, "plan", json_deep_copy(job->options->plan))) {
+    bool ok = object != NULL;
+    if (ok && job->options->plan)
+        ok = samp_json_set(object, "plan", json_deep_copy(job->options->plan));
+    if (ok && job->options->provenance)
+        ok = json_object_update_missing(object, (json_t *)job->options->provenance) == 0;
+    if (!ok) {
         json_decref(object);
         return NULL;
     }

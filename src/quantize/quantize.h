@@ -15,8 +15,10 @@ typedef struct samp_quantize_options {
     unsigned n_threads;    /* 0 = what this process may use */
     uint64_t shard_bytes;  /* 0 = 5 GB */
     uint64_t commit_bytes; /* how much work a kill may cost; 0 = 64 MB */
-    bool force;            /* replace an existing folder */
-    bool start_over;       /* do not continue a killed run */
+    const json_t
+        *provenance; /* object whose members go into samp.json (where a plan came from); NULL */
+    bool force;      /* replace an existing folder */
+    bool start_over; /* do not continue a killed run */
 } samp_quantize_options;
 
 /* Writes folder; a killed run is continued by the next one with the same source and options, and
