@@ -1,5 +1,6 @@
 /* A model on disk: its config, its checkpoint, and for every weight the format it is stored in.
- * Reads by whole parts (for a backend) or by decoded rows (for quantize, validate, eval --exact). */
+ * Reads by whole parts (for a backend) or by decoded rows (for quantize, validate, eval --exact).
+ */
 #ifndef SAMP_MODEL_MODEL_H
 #define SAMP_MODEL_MODEL_H
 
@@ -38,8 +39,9 @@ void samp_role_shape(samp_role role, const samp_config *config, uint64_t *rows, 
 /* Classes for tables: "mlp", "attention", "embedding", "head", "norm". */
 const char *samp_role_class(samp_role role);
 
-/* The weights of a model in model order: embedding, the layers' nine each, final norm, head (none when tied).
- * `index` counts from 0; layer is ignored for roles that are not per layer; HEAD is EMBED when tied. */
+/* The weights of a model in model order: embedding, the layers' nine each, final norm, head (none
+ * when tied). `index` counts from 0; layer is ignored for roles that are not per layer; HEAD is
+ * EMBED when tied. */
 size_t samp_weight_count(const samp_config *config);
 void samp_weight_at(const samp_config *config, size_t index, samp_role *role, uint32_t *layer);
 size_t samp_weight_index(const samp_config *config, samp_role role, uint32_t layer);
@@ -47,18 +49,20 @@ size_t samp_weight_index(const samp_config *config, samp_role role, uint32_t lay
 typedef struct samp_weight_ref {
     samp_role role;
     uint32_t layer;
-    char name[96];              /* with ".weight" */
+    char name[96]; /* with ".weight" */
     const samp_format *format;
-    int activation_bits;        /* 8 or 16: precision of the input in integer products; a property of the artifact */
+    int activation_bits; /* 8 or 16: precision of the input in integer products; a property of the
+                            artifact */
     samp_layout layout;
     const samp_tensor_info *parts[SAMP_PARTS_MAX];
 } samp_weight_ref;
 
 typedef struct samp_model samp_model;
 
-/* Opens a folder: config.json, checkpoint, quantization_config; every weight the config demands must be
- * there with the right shape and type, in the format quantization_config says (16- and 32-bit floats need
- * none). With tied_embeddings HEAD is the EMBED weight and lm_head.weight is ignored. */
+/* Opens a folder: config.json, checkpoint, quantization_config; every weight the config demands
+ * must be there with the right shape and type, in the format quantization_config says (16- and
+ * 32-bit floats need none). With tied_embeddings HEAD is the EMBED weight and lm_head.weight is
+ * ignored. */
 samp_status samp_model_open(samp_model **out, const char *folder, samp_error *error);
 void samp_model_close(samp_model *model);
 const samp_config *samp_model_config(const samp_model *model);
@@ -68,30 +72,34 @@ const json_t *samp_model_config_json(const samp_model *model); /* whole config.j
 /* All weights, in model order; count weights. With tied embeddings there is no HEAD entry. */
 size_t samp_model_count(const samp_model *model);
 const samp_weight_ref *samp_model_at(const samp_model *model, size_t index);
-/* layer is ignored for roles that are not per layer; HEAD falls back to EMBED when tied. Never NULL. */
+/* layer is ignored for roles that are not per layer; HEAD falls back to EMBED when tied. Never
+ * NULL. */
 const samp_weight_ref *samp_model_weight(const samp_model *model, samp_role role, uint32_t layer);
 
-/* Reads all parts into memory: parts[i] gets layout.parts[i].bytes bytes allocated with samp_alloc. The
- * format's `check` runs on them. Release with samp_model_free_parts. */
-samp_status samp_model_read_parts(samp_model *model, const samp_weight_ref *weight, void *parts[SAMP_PARTS_MAX],
-                                  samp_error *error);
+/* Reads all parts into memory: parts[i] gets layout.parts[i].bytes bytes allocated with samp_alloc.
+ * The format's `check` runs on them. Release with samp_model_free_parts. */
+samp_status samp_model_read_parts(samp_model *model, const samp_weight_ref *weight,
+                                  void *parts[SAMP_PARTS_MAX], samp_error *error);
 void samp_model_free_parts(void *parts[SAMP_PARTS_MAX]);
-/* Rows decoded to float, out [n_rows][cols], reading only those rows of part 0. row0 must be a multiple of
- * SAMP_PANEL_ROWS for formats other than fp32, bf16, fp16. `scales` holds parts 1… between calls: zeroed at first,
- * released with samp_model_free_parts. */
-samp_status samp_model_read_rows(samp_model *model, const samp_weight_ref *weight, uint64_t row0, uint64_t n_rows,
-                                 void *scales[SAMP_PARTS_MAX], float *out, samp_error *error);
+/* Rows decoded to float, out [n_rows][cols], reading only those rows of part 0. row0 must be a
+ * multiple of SAMP_PANEL_ROWS for formats other than fp32, bf16, fp16. `scales` holds parts 1…
+ * between calls: zeroed at first, released with samp_model_free_parts. */
+samp_status samp_model_read_rows(samp_model *model, const samp_weight_ref *weight, uint64_t row0,
+                                 uint64_t n_rows, void *scales[SAMP_PARTS_MAX], float *out,
+                                 samp_error *error);
 /* Rows of a panel of about 1 MB of floats: a multiple of SAMP_PANEL_ROWS, at most layout->rows. */
 uint64_t samp_panel_rows(const samp_layout *layout);
-/* Where rows row0 … row0+n_rows-1 lie in part 0: *at bytes from its start, *bytes long (whole panels but for
- * the last; single rows for fp32, bf16, fp16). */
-samp_status samp_panel_range(const samp_format *format, const samp_layout *layout, uint64_t row0, uint64_t n_rows,
-                             uint64_t *at, uint64_t *bytes, samp_error *error);
+/* Where rows row0 … row0+n_rows-1 lie in part 0: *at bytes from its start, *bytes long (whole
+ * panels but for the last; single rows for fp32, bf16, fp16). */
+samp_status samp_panel_range(const samp_format *format, const samp_layout *layout, uint64_t row0,
+                             uint64_t n_rows, uint64_t *at, uint64_t *bytes, samp_error *error);
 /* A norm vector as float, out [dim]. */
-samp_status samp_model_read_vector(samp_model *model, const samp_weight_ref *weight, float *out, samp_error *error);
+samp_status samp_model_read_vector(samp_model *model, const samp_weight_ref *weight, float *out,
+                                   samp_error *error);
 
-/* The quantization_config object for config.json: format_of[i] and activation_bits[i] for weight i of `model`
- * (NULL format = stays as it is, 16 bits). quant_type is a word for people: "samp", "nf4", … */
+/* The quantization_config object for config.json: format_of[i] and activation_bits[i] for weight i
+ * of `model` (NULL format = stays as it is, 16 bits). quant_type is a word for people: "samp",
+ * "nf4", … */
 json_t *samp_quantization_config(const samp_model *model, const samp_format *const *format_of,
                                  const int *activation_bits, const char *quant_type);
 

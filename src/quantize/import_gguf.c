@@ -44,8 +44,7 @@ static void gguf_name(samp_role role, uint32_t layer, char *out, size_t n)
         snprintf(out, n, "%s", names[role]);
 }
 
-/* ---- metadata
- * ------------------------------------------------------------------------------------- */
+/* ---- metadata -------------------------------------------------------------------------------- */
 
 static samp_status integer(const samp_gguf *gguf, const char *path, const char *key, int64_t max,
                            uint32_t *out, samp_error *error)
@@ -134,8 +133,7 @@ static void read_tokens(const samp_gguf *gguf, samp_config *config)
     }
 }
 
-/* ---- rope scaling
- * --------------------------------------------------------------------------------- */
+/* ---- rope scaling ---------------------------------------------------------------------------- */
 
 /* Llama 3.1 and later: the file holds, for each frequency, what it is divided by. All published
  * models use the same blend (factors 1 and 4, 8,192 positions) and differ in the largest divisor;
@@ -219,8 +217,7 @@ static samp_status read_config(samp_import_source *source, samp_gguf *gguf, samp
     return read_rope(gguf, source->path, config, error);
 }
 
-/* ---- tensors
- * -------------------------------------------------------------------------------------- */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 static samp_status find_tensor(const gguf_state *state, const char *path, const samp_config *config,
                                size_t index, samp_error *error)

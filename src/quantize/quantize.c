@@ -39,8 +39,7 @@ typedef struct quantize_job {
     char source_sha256[SAMP_SHA256_HEX];
 } quantize_job;
 
-/* ---- what to do
- * ----------------------------------------------------------------------------------- */
+/* ---- what to do ------------------------------------------------------------------------------ */
 
 static samp_status make_plan(quantize_job *job, samp_error *error)
 {
@@ -72,8 +71,7 @@ static samp_status plan_weight(quantize_job *job, size_t index, samp_error *erro
     return status == SAMP_OK ? status : samp_error_prefix(error, "%s", source->name);
 }
 
-/* ---- identity of the source
- * ----------------------------------------------------------------------- */
+/* ---- identity of the source ------------------------------------------------------------------ */
 
 /* Names, types, shapes and places of all tensors, as text. */
 static void describe_tensors(const samp_model *model, samp_buffer *text)
@@ -173,8 +171,7 @@ static samp_status fingerprint(quantize_job *job, char hex[SAMP_SHA256_HEX], sam
     return status;
 }
 
-/* ---- weights
- * -------------------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 static samp_status rows_of(void *context, size_t index, uint64_t row0, uint64_t n_rows, float *out,
                            samp_error *error)
@@ -197,8 +194,7 @@ static void options_of(void *context, size_t index, samp_encode_options *out)
     out->input_moment = job->plan[index].input_moment;
 }
 
-/* ---- small files
- * ---------------------------------------------------------------------------------- */
+/* ---- small files ----------------------------------------------------------------------------- */
 
 static samp_status copy_companions(const quantize_job *job, const samp_artifact *artifact,
                                    samp_error *error)
@@ -310,8 +306,7 @@ static json_t *about(const quantize_job *job)
     return object;
 }
 
-/* ---- the run
- * -------------------------------------------------------------------------------------- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
 static samp_status refuse_own_source(const quantize_job *job, samp_error *error)
 {

@@ -130,8 +130,7 @@ samp_status samp__validate_tokenizer(samp_validation *v, samp_error *error)
     return SAMP_OK;
 }
 
-/* ---- samp.json
- * ------------------------------------------------------------------------------------ */
+/* ---- samp.json ------------------------------------------------------------------------------- */
 
 /* The manifest's checker reports by id; all its ids are rows of our table. */
 static void take_report(void *context, const char *id, samp_severity severity, const char *file,

@@ -50,8 +50,7 @@ static bool shard_numbers(const char *name, unsigned *number, unsigned *total)
            !name[end];
 }
 
-/* ---- one shard
- * ------------------------------------------------------------------------------------ */
+/* ---- one shard ------------------------------------------------------------------------------- */
 
 static bool is_pointer(const char *path)
 {
@@ -95,8 +94,7 @@ static samp_status open_shard(samp_validation *v, validate_shard *shard, samp_er
     return SAMP_OK;
 }
 
-/* ---- which shards
- * --------------------------------------------------------------------------------- */
+/* ---- which shards ---------------------------------------------------------------------------- */
 
 /* Numbered shards in the folder that the index does not name. */
 static samp_status find_leftovers(samp_validation *v, bool has_index, samp_error *error)
@@ -171,8 +169,7 @@ static samp_status list_shards(samp_validation *v, samp_index *index, samp_error
     return find_leftovers(v, has_index, error);
 }
 
-/* ---- tensors
- * -------------------------------------------------------------------------------------- */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 static samp_status collect_tensors(samp_validation *v, samp_error *error)
 {

@@ -29,8 +29,7 @@ static const samp_format *float_format(samp_dtype dtype)
     return NULL;
 }
 
-/* ---- one weight
- * ----------------------------------------------------------------------------------- */
+/* ---- one weight ------------------------------------------------------------------------------ */
 
 /* NULL format after a finding, or when the tensor is missing. */
 static samp_status choose_format(samp_validation *v, samp_weight_ref *weight, samp_error *error)
@@ -102,8 +101,7 @@ static bool check_part(samp_validation *v, samp_weight_ref *weight, int index)
     return true;
 }
 
-/* ---- scales
- * --------------------------------------------------------------------------------------- */
+/* ---- scales ---------------------------------------------------------------------------------- */
 
 /* Which finding a failed check stands for: not finite is said by the status; else the sign of the
  * float scales decides. Code tables (names end in "map") have negative values of their own. */
@@ -167,8 +165,7 @@ static samp_status look_inside(samp_validation *v, const samp_weight_ref *weight
     return status;
 }
 
-/* ---- all weights
- * ---------------------------------------------------------------------------------- */
+/* ---- all weights ----------------------------------------------------------------------------- */
 
 static samp_status validate_weight(samp_validation *v, size_t index, samp_error *error)
 {

@@ -54,8 +54,7 @@ static uint64_t span_of(const samp_format *format, const samp_layout *layout)
     return format->group > 0 ? (uint64_t)format->group : layout->cols;
 }
 
-/* ---- first pass
- * ----------------------------------------------------------------------------------- */
+/* ---- first pass ------------------------------------------------------------------------------ */
 
 static void look_at_codes(value_lane *lane, const samp_part *part, uint64_t at, uint64_t bytes)
 {
@@ -139,11 +138,11 @@ static void look_at_share(void *context, unsigned thread, unsigned n_threads)
     }
 }
 
-/* ---- second pass: groups that are zero only because of their scale
- * --------------------------------- Where a group decodes to zero, its codes are decoded again with
- * scales that are not zero (those of a matrix of ones): if that differs from what codes of zeros
- * give, weights were lost. Needs no knowledge of the format. */
+/* ---- second pass ----------------------------------------------------------------------------- */
 
+/* Groups that are zero only because of their scale. Where a group decodes to zero, its codes are
+ * decoded again with scales that are not zero (those of a matrix of ones): if that differs from
+ * what codes of zeros give, weights were lost. Needs no knowledge of the format. */
 typedef struct lost_search {
     void *unit[SAMP_PARTS_MAX], *scratch[SAMP_PARTS_MAX]; /* scale parts */
     float *work, *as_is, *with_unit, *of_zero;
@@ -246,8 +245,7 @@ static samp_status find_lost(const value_work *work, value_lane *lane, samp_erro
     return status;
 }
 
-/* ---- result
- * --------------------------------------------------------------------------------------- */
+/* ---- result ---------------------------------------------------------------------------------- */
 
 static samp_status merge(value_work *work, unsigned n_lanes, samp_error *error)
 {

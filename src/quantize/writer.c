@@ -36,8 +36,9 @@ typedef struct write_job {
     const samp_progress *progress;
 } write_job;
 
-/* Whether any magnitude, as float bits, is at least `limit` (NaN's bits are above infinity's). The sign of a
- * difference is collected: this needs no comparison, so that every compiler vectorizes it. */
+/* Whether any magnitude, as float bits, is at least `limit` (NaN's bits are above infinity's). The
+ * sign of a difference is collected: this needs no comparison, so that every compiler vectorizes
+ * it. */
 static bool reaches(const float *w, uint64_t n, uint32_t limit)
 {
     uint32_t signs = 0;

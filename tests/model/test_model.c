@@ -233,7 +233,8 @@ static void test_out_of_memory(void **state)
             assert_true(n > 20);
             return;
         }
-        if (status != SAMP_NOMEM) fail_msg("allocation %llu: %s", (unsigned long long)n, error.message);
+        if (status != SAMP_NOMEM)
+            fail_msg("allocation %llu: %s", (unsigned long long)n, error.message);
     }
 }
 

@@ -1,4 +1,5 @@
-/* import: GGUF and llama2.c files become Hugging Face folders with the same weights in the right order. */
+/* import: GGUF and llama2.c files become Hugging Face folders with the same weights in the right
+ * order. */
 #include "support/cmocka_all.h"
 
 #include "model/tokenizer.h"
@@ -33,7 +34,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- a small GGUF --------------------------------------------------------------------------------- */
+/* ---- a small GGUF ---------------------------------------------------------------------------- */
 
 enum { DIM = 16, HIDDEN = 24, HEADS = 2, HEAD_DIM = 8, VOCAB = 12 };
 

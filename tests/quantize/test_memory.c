@@ -1,6 +1,6 @@
-/* quantize and validate need the memory of a few row panels, not of a model: measured on one layer of an
- * 8B model's shapes. SAMP_TEST_8B=1 takes all 32 layers and its whole vocabulary (16 GB of sparse input, up to
- * 8 GB of output). */
+/* quantize and validate need the memory of a few row panels, not of a model: measured on one layer
+ * of an 8B model's shapes. SAMP_TEST_8B=1 takes all 32 layers and its whole vocabulary (16 GB of
+ * sparse input, up to 8 GB of output). */
 #include "support/cmocka_all.h"
 
 #include "base/clock.h"

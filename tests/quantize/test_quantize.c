@@ -304,7 +304,8 @@ static void test_sharded_source(void **state)
     samp_buffer_release(&b);
 }
 
-/* Allocations fail, one run after the other further into the work: each time a clean error and no OUT. */
+/* Allocations fail, one run after the other further into the work: each time a clean error and no
+ * OUT. */
 static void test_out_of_memory(void **state)
 {
     const fixture *f = *state;

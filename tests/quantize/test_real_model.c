@@ -1,5 +1,6 @@
-/* The real model: logits against an independent implementation (PyTorch in float64, tests/golden/README.md), and the
- * default integer path against exact mode for each way the demo could quantize it.
+/* The real model: logits against an independent implementation (PyTorch in float64,
+ * tests/golden/README.md), and the default integer path against exact mode for each way the demo
+ * could quantize it.
  *
  * Needs SmolLM2-135M-Instruct.Q4_1.gguf: $SAMP_DEMO_MODEL, or where `make demo` puts it. */
 #include "eval/eval.h"

@@ -1,5 +1,5 @@
-/* A quantize run may be killed at any moment, or meet a full disk: what OUT held stays whole, and the next
- * run ends with the very bytes an undisturbed one gives. */
+/* A quantize run may be killed at any moment, or meet a full disk: what OUT held stays whole, and
+ * the next run ends with the very bytes an undisturbed one gives. */
 #include "support/cmocka_all.h"
 
 #include "base/clock.h"
@@ -68,7 +68,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- comparing folders ---------------------------------------------------------------------------- */
+/* ---- comparing folders ----------------------------------------------------------------------- */
 
 static size_t count_files(const char *folder)
 {
@@ -104,7 +104,7 @@ static bool same_folder(const char *a, const char *b)
     return same;
 }
 
-/* ---- killing -------------------------------------------------------------------------------------- */
+/* ---- killing --------------------------------------------------------------------------------- */
 
 static pid_t start_child(const fixture *f)
 {
@@ -190,7 +190,7 @@ static void test_killed_again_and_again(void **state)
     shell("rm -rf", f->out, f->partial);
 }
 
-/* ---- what a killed run leaves, damaged ------------------------------------------------------------ */
+/* ---- what a killed run leaves, damaged ------------------------------------------------------- */
 
 static bool stop_late(void *context, const char *what, uint64_t done, uint64_t total)
 {
@@ -303,7 +303,7 @@ static void test_one_writer_at_a_time(void **state)
     shell("rm -rf", f->out, f->partial);
 }
 
-/* ---- full disk ------------------------------------------------------------------------------------ */
+/* ---- full disk ------------------------------------------------------------------------------- */
 
 static void expect_sound(const char *folder)
 {

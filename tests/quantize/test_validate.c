@@ -1,5 +1,5 @@
-/* validate: every finding of the table is provoked by one defect, a sound artifact has none, and a byte
- * flipped anywhere is found. */
+/* validate: every finding of the table is provoked by one defect, a sound artifact has none, and a
+ * byte flipped anywhere is found. */
 #include "support/cmocka_all.h"
 
 #include "quantize/model_maker.h"
@@ -88,7 +88,7 @@ static void print_all(const samp_findings *findings)
     samp_buffer_release(&text);
 }
 
-/* ---- defects, one for each finding ---------------------------------------------------------------- */
+/* ---- defects, one for each finding ----------------------------------------------------------- */
 
 static void write_text(const fixture *f, const char *name, const char *text)
 {
