@@ -23,29 +23,10 @@ struct samp_model {
     size_t n_entries; /* weights that have an entry in quantization_config */
 };
 
-static const samp_format *float_format(samp_dtype dtype)
-{
-    switch (dtype) {
-    case SAMP_F32: return samp_format_get(SAMP_FORMAT_FP32);
-    case SAMP_BF16: return samp_format_get(SAMP_FORMAT_BF16);
-    case SAMP_F16: return samp_format_get(SAMP_FORMAT_FP16);
-    default: return NULL;
-    }
-}
-
 static bool is_float_format(const samp_format *format)
 {
-    return format == float_format(SAMP_F32) || format == float_format(SAMP_BF16) ||
-           format == float_format(SAMP_F16);
-}
-
-static void shape_text(char *out, size_t n, int rank, const uint64_t *shape)
-{
-    size_t at = (size_t)snprintf(out, n, "[");
-    for (int i = 0; i < rank && at < n; i++)
-        at += (size_t)snprintf(out + at, n - at, "%s%llu", i ? ", " : "",
-                               (unsigned long long)shape[i]);
-    if (at < n) snprintf(out + at, n - at, "]");
+    return format == samp_float_format(SAMP_F32) || format == samp_float_format(SAMP_BF16) ||
+           format == samp_float_format(SAMP_F16);
 }
 
 /* One part: the tensor must be there with the layout's type and shape. Norms are stored as vectors.
@@ -71,8 +52,8 @@ static samp_status resolve_part(samp_model *model, samp_weight_ref *weight, int 
     for (int i = 0; same && i < rank; i++) same = tensor->shape[i] == shape[i];
     if (!same) {
         char found[128], expected[128];
-        shape_text(found, sizeof found, tensor->rank, tensor->shape);
-        shape_text(expected, sizeof expected, rank, shape);
+        samp_shape_text(found, sizeof found, tensor->rank, tensor->shape);
+        samp_shape_text(expected, sizeof expected, rank, shape);
         return samp_fail(error, SAMP_MISMATCH,
                          "%s: tensor %s has shape %s, config.json and format %s ask for %s",
                          model->folder, name, found, weight->format->name, expected);
@@ -96,7 +77,7 @@ static samp_status choose_format(samp_model *model, samp_weight_ref *weight, sam
         return samp_fail(error, SAMP_MISMATCH,
                          "%s: tensor %s, which config.json asks for, is missing", model->folder,
                          weight->name);
-    weight->format = float_format(tensor->dtype);
+    weight->format = samp_float_format(tensor->dtype);
     if (weight->format) return SAMP_OK;
     return samp_fail(error, SAMP_MISMATCH,
                      "%s: tensor %s has type %s but no entry in quantization_config, expected F16, "

@@ -36,6 +36,10 @@ bool samp_role_is_per_layer(samp_role role);
 void samp_role_name(samp_role role, uint32_t layer, char *out);
 /* Shape the config demands: rows x cols (norms: 1 x dim). */
 void samp_role_shape(samp_role role, const samp_config *config, uint64_t *rows, uint64_t *cols);
+/* "[576, 1536]" for messages. */
+void samp_shape_text(char *out, size_t n, int rank, const uint64_t *shape);
+/* fp32, bf16 or fp16 for the element type of a plain float tensor; NULL for other types. */
+const samp_format *samp_float_format(samp_dtype dtype);
 /* Classes for tables: "mlp", "attention", "embedding", "head", "norm". */
 const char *samp_role_class(samp_role role);
 

@@ -58,6 +58,25 @@ void samp_role_shape(samp_role role, const samp_config *config, uint64_t *rows, 
     *cols = shape[1];
 }
 
+void samp_shape_text(char *out, size_t n, int rank, const uint64_t *shape)
+{
+    size_t at = (size_t)snprintf(out, n, "[");
+    for (int i = 0; i < rank && at < n; i++)
+        at += (size_t)snprintf(out + at, n - at, "%s%llu", i ? ", " : "",
+                               (unsigned long long)shape[i]);
+    if (at < n) snprintf(out + at, n - at, "]");
+}
+
+const samp_format *samp_float_format(samp_dtype dtype)
+{
+    switch (dtype) {
+    case SAMP_F32: return samp_format_get(SAMP_FORMAT_FP32);
+    case SAMP_BF16: return samp_format_get(SAMP_FORMAT_BF16);
+    case SAMP_F16: return samp_format_get(SAMP_FORMAT_FP16);
+    default: return NULL;
+    }
+}
+
 const char *samp_role_class(samp_role role)
 {
     switch (role) {

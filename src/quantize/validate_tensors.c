@@ -3,7 +3,6 @@
 #include "model/quantization.h"
 #include "quantize/validate_internal.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,15 +17,6 @@ static const samp_tensor_info *find_tensor(samp_validation *v, const char *name)
 static const char *shard_of(const samp_validation *v, const samp_tensor_info *tensor)
 {
     return v->shards[tensor->shard].name;
-}
-
-static const samp_format *float_format(samp_dtype dtype)
-{
-    static const samp_format_id ids[] = {SAMP_FORMAT_FP32, SAMP_FORMAT_BF16, SAMP_FORMAT_FP16};
-    static const samp_dtype dtypes[] = {SAMP_F32, SAMP_BF16, SAMP_F16};
-    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
-        if (dtypes[i] == dtype) return samp_format_get(ids[i]);
-    return NULL;
 }
 
 /* ---- one weight ------------------------------------------------------------------------------ */
@@ -46,22 +36,13 @@ static samp_status choose_format(samp_validation *v, samp_weight_ref *weight, sa
                               "config.json asks for it, no shard has it");
         return SAMP_OK;
     }
-    weight->format = float_format(tensor->dtype);
+    weight->format = samp_float_format(tensor->dtype);
     if (weight->format) return SAMP_OK;
     samp_findings_add(
         v->findings, v->modules ? SAMP_FINDING_TENSOR_TYPE : SAMP_FINDING_QUANT_ABSENT,
         shard_of(v, tensor), weight->name, "it is %s and has no entry in quantization_config",
         samp_dtype_name(tensor->dtype));
     return SAMP_OK;
-}
-
-static void shape_text(char *out, size_t n, int rank, const uint64_t *shape)
-{
-    size_t at = (size_t)snprintf(out, n, "[");
-    for (int i = 0; i < rank && at < n; i++)
-        at +=
-            (size_t)snprintf(out + at, n - at, i ? ", %llu" : "%llu", (unsigned long long)shape[i]);
-    if (at < n) snprintf(out + at, n - at, "]");
 }
 
 /* True when the part is there as it must be. */
@@ -90,8 +71,8 @@ static bool check_part(samp_validation *v, samp_weight_ref *weight, int index)
     for (int i = 0; same && i < rank; i++) same = tensor->shape[i] == shape[i];
     if (!same) {
         char found[128], expected[128];
-        shape_text(found, sizeof found, tensor->rank, tensor->shape);
-        shape_text(expected, sizeof expected, rank, shape);
+        samp_shape_text(found, sizeof found, tensor->rank, tensor->shape);
+        samp_shape_text(expected, sizeof expected, rank, shape);
         samp_findings_add(v->findings, SAMP_FINDING_TENSOR_SHAPE, shard_of(v, tensor), name,
                           "its shape is %s, config.json and format %s ask for %s", found,
                           weight->format->name, expected);
@@ -103,24 +84,25 @@ static bool check_part(samp_validation *v, samp_weight_ref *weight, int index)
 
 /* ---- scales ---------------------------------------------------------------------------------- */
 
-/* Which finding a failed check stands for: not finite is said by the status; else the sign of the
- * float scales decides. Code tables (names end in "map") have negative values of their own. */
+/* Which finding a failed check stands for. Not finite is said by the status; else the float scales
+ * decide: a negative one, one so large that a weight overflows, or neither, and then it is a table
+ * or text. Code tables (names that end in "map") have negative values of their own. */
 static samp_finding_id scale_finding(const samp_layout *layout, void *const parts[],
-                                     samp_status status, float *worst)
+                                     samp_status status)
 {
-    if (status == SAMP_NUMERIC) return SAMP_FINDING_SCALE_NOT_FINITE;
+    const float large_scale = 1e30f; /* times 448, the largest code, it nears a float's end */
     bool negative = false, large = false;
+    if (status == SAMP_NUMERIC) return SAMP_FINDING_SCALE_NOT_FINITE;
     for (int i = 1; i < layout->n_parts; i++) {
-        size_t n = strlen(layout->parts[i].suffix);
-        if (layout->parts[i].dtype != SAMP_F32 ||
-            (n >= 3 && strcmp(layout->parts[i].suffix + n - 3, "map") == 0))
+        const char *suffix = layout->parts[i].suffix;
+        size_t n = strlen(suffix);
+        if (layout->parts[i].dtype != SAMP_F32 || (n >= 3 && !strcmp(suffix + n - 3, "map")))
             continue;
-        for (uint64_t k = 0; k < layout->parts[i].bytes / 4; k++) {
+        for (uint64_t k = 0; k < layout->parts[i].bytes / sizeof(float); k++) {
             float x;
-            memcpy(&x, (const char *)parts[i] + 4 * k, sizeof x);
-            if (x < 0) negative = true;
-            if (x > 1e30f) large = true;
-            if (x < 0 || x > 1e30f) *worst = x;
+            memcpy(&x, (const char *)parts[i] + sizeof x * k, sizeof x);
+            negative |= x < 0;
+            large |= x > large_scale;
         }
     }
     return negative ? SAMP_FINDING_SCALE_NEGATIVE
@@ -148,8 +130,7 @@ static samp_status read_scales(samp_validation *v, const samp_weight_ref *weight
         weight->format->check(layout, (const void *const *)parts, weight->name, &failure);
     if (status == SAMP_OK) return SAMP_OK;
     *good = false;
-    float worst = 0;
-    samp_findings_add(v->findings, scale_finding(layout, parts, status, &worst),
+    samp_findings_add(v->findings, scale_finding(layout, parts, status),
                       shard_of(v, weight->parts[0]), weight->name, "%s", failure.message);
     return SAMP_OK;
 }
