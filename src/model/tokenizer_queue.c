@@ -47,7 +47,8 @@ bool samp__merge_queue_begin(samp__queue *q, size_t n_symbols, uint32_t n_ranks)
     if (n_symbols < LONG_WORD || n_symbols < n_ranks / 8 || n_ranks == 0) return true;
     samp__merge_queue_list *lists = reserve(q->lists, &q->lists_capacity, n_ranks, sizeof *lists);
     if (!lists) return false;
-    for (uint32_t rank = 0; rank < n_ranks; rank++) lists[rank] = (samp__merge_queue_list){SAMP__NONE, 0};
+    for (uint32_t rank = 0; rank < n_ranks; rank++)
+        lists[rank] = (samp__merge_queue_list){SAMP__NONE, 0};
     q->lists = lists;
     q->n_lists = n_ranks;
     q->limit = 0;
