@@ -60,6 +60,7 @@ typedef struct story {
     samp_buffer text;
     samp_generated result;
     size_t stop_after; /* bytes; 0 = never */
+    bool ignore_eos;
 } story;
 
 static bool on_piece(void *context, const char *text, size_t n)
@@ -86,6 +87,7 @@ static void tell(story *s, samp_session *session, const int32_t *prompt, uint32_
     samp_generate_options options = {.prompt = prompt,
                                      .n_prompt = n_prompt,
                                      .max_new = max_new,
+                                     .ignore_eos = s->ignore_eos,
                                      .piece = on_piece,
                                      .context = s};
     OK(samp_generate(session, sequence, tokenizer, sampler, &options, &s->result, e));
@@ -166,6 +168,12 @@ static void test_stops(void **state)
     assert_string_equal(s.result.finish_reason, "stop");
     assert_int_equal(s.result.stop_token, BOS);
     assert_true(s.result.n_generated > 256 && s.result.n_generated < 512);
+    samp_buffer_release(&s.text);
+
+    s = (story){.ignore_eos = true}; /* … or at the model's last position, if it may not */
+    tell(&s, session, prompt, 1, 0);
+    assert_string_equal(s.result.finish_reason, "length");
+    assert_int_equal(s.result.n_generated, 512);
     samp_buffer_release(&s.text);
     samp_session_close(session);
 }
