@@ -14,6 +14,7 @@
 #define SAMP_COMMAND_LIST(X)                                                                       \
     X(import)                                                                                      \
     X(inspect)                                                                                     \
+    X(sample)                                                                                      \
     X(measure)                                                                                     \
     X(plan)                                                                                        \
     X(quantize)                                                                                    \

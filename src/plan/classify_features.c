@@ -107,7 +107,9 @@ static size_t take_word(counts *c, const unsigned char *text, size_t n)
             byte |= 32;
         } else if (is_digit(byte)) {
             c->digits++;
-        } else if (byte != '_') {
+        } else if (byte == '_') {
+            c->of['_']++;
+        } else {
             break;
         }
         /* Whole characters only: the table's words never end within one. */
@@ -115,7 +117,6 @@ static size_t take_word(counts *c, const unsigned char *text, size_t n)
             memcpy(word + length, text + length, step);
             if (step == 1) word[length] = (char)byte;
         }
-        for (size_t i = 0; i < step; i++) c->of[text[length + i]]++;
         length += step;
     }
     if (length == 0) return 0;
@@ -171,7 +172,7 @@ static void count_span(counts *c, const unsigned char *text, size_t n)
         if (is_digit(byte)) {
             size_t first = i;
             while (i < n && (is_digit(text[i]) || text[i] == '.' || text[i] == ','))
-                c->digits += is_digit(text[i]), c->of[text[i]]++, i++;
+                c->digits += is_digit(text[i]), i++;
             c->numbers++;
             c->money += (first > 0 && text[first - 1] == '$') || (i < n && text[i] == '%');
             continue;

@@ -201,6 +201,7 @@ static match assignment(const char *text, size_t n)
            (quoted ? text[at] != quote && text[at] != '\n' && text[at] != '\\'
                    : !is_space(text[at]) && !one_of(text[at], "\"'`,;&|\\")))
         at++;
+    while (at < n && (text[at] & 0xC0) == 0x80) at++; /* never half a character */
     size_t length = at - value;
     if (length < (password ? quoted ? 4 : 6 : 12) || is_stand_in(text + value, length, quoted))
         return (match){0};
