@@ -1,4 +1,5 @@
 /* Findings for programs: our own JSON, and SARIF 2.1.0. */
+#include "base/hash.h"
 #include "base/json.h"
 #include "quantize/findings.h"
 
@@ -66,41 +67,60 @@ static json_t *rule_json(const samp_finding_rule *rule)
                      samp_severity_name(rule->severity));
 }
 
-/* SARIF locations are files of the checked tree: a finding about the folder points at config.json.
- */
-static json_t *result_json(const samp_finding *finding)
+/* Appends a path as part of a URI: bytes outside of RFC 3986's unreserved set and '/' are
+ * escaped. */
+static void append_uri(samp_buffer *out, const char *path)
+{
+    for (const char *p = path; *p; p++) {
+        bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+                     (*p >= '0' && *p <= '9') || strchr("-._~/", *p);
+        if (plain)
+            samp_buffer_append(out, p, 1);
+        else
+            samp_buffer_printf(out, "%%%02X", (unsigned char)*p);
+    }
+}
+
+/* A file URI when the folder is absolute, else a reference relative to where samp ran: in CI, the
+ * repository. A finding about the folder points at its config.json. */
+static json_t *location_uri(const char *folder, const char *file)
+{
+    samp_buffer text = {0};
+    if (folder[0] == '/') samp_buffer_text(&text, "file://");
+    append_uri(&text, folder);
+    if (!text.length || text.data[text.length - 1] != '/') samp_buffer_text(&text, "/");
+    append_uri(&text, *file ? file : "config.json");
+    json_t *value = text.failed ? NULL : json_string(text.data);
+    samp_buffer_release(&text);
+    return value;
+}
+
+/* The same finding in two runs has the same fingerprint: services can tell old from new. */
+static json_t *fingerprint(const samp_finding *finding)
+{
+    char hex[SAMP_SHA256_HEX];
+    samp_buffer text = {0};
+    samp_buffer_printf(&text, "%s\n%s\n%s", samp_finding_rule_get(finding->id)->code, finding->file,
+                       finding->tensor);
+    bool ok = !text.failed && samp_sha256_bytes(text.data, text.length, hex, NULL) == SAMP_OK;
+    samp_buffer_release(&text);
+    return ok ? json_pack("{s:s}", "sampFinding/v1", hex) : NULL;
+}
+
+static json_t *result_json(const samp_finding *finding, const char *folder)
 {
     const samp_finding_rule *rule = samp_finding_rule_get(finding->id);
     json_t *location =
-        json_pack("{s:{s:{s:o, s:s}}}", "physicalLocation", "artifactLocation", "uri",
-                  text_json(*finding->file ? finding->file : "config.json"), "uriBaseId", "MODEL");
+        json_pack("{s:{s:{s:o}, s:{s:i}}}", "physicalLocation", "artifactLocation", "uri",
+                  location_uri(folder, finding->file), "region", "startLine", 1);
     if (location && *finding->tensor)
         samp_json_set(location, "logicalLocations",
                       json_pack("[{s:o, s:s}]", "fullyQualifiedName", text_json(finding->tensor),
                                 "kind", "member"));
-    return json_pack("{s:s, s:i, s:s, s:{s:o}, s:[o]}", "ruleId", rule->code, "ruleIndex",
+    return json_pack("{s:s, s:i, s:s, s:{s:o}, s:[o], s:o}", "ruleId", rule->code, "ruleIndex",
                      (int)finding->id, "level", samp_severity_name(rule->severity), "message",
-                     "text", text_json(finding->message), "locations", location);
-}
-
-/* The folder as a file URI with a final slash, as uriBaseIds want it; bytes outside of RFC 3986's
- * unreserved set and '/' are escaped. A relative folder stays a relative reference. */
-static json_t *folder_uri(const char *folder)
-{
-    samp_buffer text = {0};
-    if (folder[0] == '/') samp_buffer_text(&text, "file://");
-    for (const char *p = folder; *p; p++) {
-        bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                     (*p >= '0' && *p <= '9') || strchr("-._~/", *p);
-        if (plain)
-            samp_buffer_append(&text, p, 1);
-        else
-            samp_buffer_printf(&text, "%%%02X", (unsigned char)*p);
-    }
-    if (!text.length || text.data[text.length - 1] != '/') samp_buffer_text(&text, "/");
-    json_t *value = text.failed ? NULL : json_string(text.data);
-    samp_buffer_release(&text);
-    return value;
+                     "text", text_json(finding->message), "locations", location,
+                     "partialFingerprints", fingerprint(finding));
 }
 
 samp_status samp_findings_sarif(const samp_findings *findings, const char *folder, samp_buffer *out,
@@ -112,11 +132,10 @@ samp_status samp_findings_sarif(const samp_findings *findings, const char *folde
         ok = json_array_append_new(rules, rule_json(samp_finding_rule_get((samp_finding_id)id))) ==
              0;
     for (size_t i = 0; ok && i < findings->count; i++)
-        ok = json_array_append_new(results, result_json(&findings->items[i])) == 0;
+        ok = json_array_append_new(results, result_json(&findings->items[i], folder)) == 0;
     json_t *run =
-        json_pack("{s:{s:{s:s, s:s, s:o}}, s:{s:{s:o}}, s:o, s:s}", "tool", "driver", "name",
-                  "samp", "version", SAMP_VERSION, "rules", rules, "originalUriBaseIds", "MODEL",
-                  "uri", folder_uri(folder), "results", results, "columnKind", "utf16CodeUnits");
+        json_pack("{s:{s:{s:s, s:s, s:o}}, s:o, s:s}", "tool", "driver", "name", "samp", "version",
+                  SAMP_VERSION, "rules", rules, "results", results, "columnKind", "utf16CodeUnits");
     json_t *root = json_pack("{s:s, s:s, s:[o]}", "$schema",
                              "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/"
                              "sarif-schema-2.1.0.json",

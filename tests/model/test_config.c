@@ -6,7 +6,9 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char GOOD[] =
     "{\"architectures\": [\"LlamaForCausalLM\"], \"hidden_size\": 576, \"intermediate_size\": 1536,"
@@ -242,6 +244,25 @@ static void test_not_json(void **state)
                      SAMP_NOT_FOUND);
 }
 
+/* At most 10 MB are read. */
+static void test_too_large(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/samp-config-XXXXXX", path[64];
+    static const char spaces[1 << 16];
+    samp_error error;
+    samp_config config;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    FILE *file = fopen(path, "w");
+    for (int i = 0; i < 161; i++)
+        assert_int_equal(fwrite(spaces, 1, sizeof spaces, file), sizeof spaces);
+    fclose(file);
+    assert_int_equal(samp_config_load(&config, folder, NULL, &error), SAMP_LIMIT);
+    unlink(path);
+    rmdir(folder);
+}
+
 static void test_round_trip(void **state)
 {
     (void)state;
@@ -269,7 +290,7 @@ int main(void)
         cmocka_unit_test(test_values),         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_rope_spellings), cmocka_unit_test(test_rope_frequencies),
         cmocka_unit_test(test_bad_inputs),     cmocka_unit_test(test_not_json),
-        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_too_large),      cmocka_unit_test(test_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
