@@ -6,6 +6,7 @@
  *          added in halves: 8, 4, 2, 1 (samp_dot). One AVX-512 register or two of AVX2 hold the lanes.
  * matmul   float weights (fp32, bf16, fp16, and every format in exact mode):
  *              y = 0; y = fmaf(w[k], x[k], y) for k in order.
+ *          fp8_e4m3, but not in exact mode: the same with w of samp_row_form, then y = y * its scale.
  *          integer form (format.h), groups of g columns, input quantized in groups of 64 (below):
  *              y = 0; for each group: S = sum t[k]*q[k], exact in int32;
  *              y = fmaf((float)S, w_scale*x_scale, y)      (x_scale of the 64-group the group lies in)

@@ -21,6 +21,8 @@ typedef struct samp__format_entry {
     int (*integer_group)(const samp_layout *layout);
     void (*integer_form)(const samp_layout *layout, const void *const parts[], uint64_t row0,
                          uint64_t n_rows, samp_integer_rows *out);
+    void (*row_form)(const samp_layout *layout, const void *const parts[], uint64_t row0,
+                     uint64_t n_rows, float *w, float *scale); /* NULL: none */
     const int8_t *codebook; /* [16], NULL unless codes are 4-bit indices */
 } samp__format_entry;
 

@@ -74,6 +74,14 @@ void samp_integer_form(samp_format_id id, const samp_layout *layout, const void 
     entries[id]->integer_form(layout, parts, row0, n_rows, out);
 }
 
+bool samp_row_form(samp_format_id id, const samp_layout *layout, const void *const parts[],
+                   uint64_t row0, uint64_t n_rows, float *w, float *scale)
+{
+    if (!entries[id]->row_form) return false;
+    if (w || scale) entries[id]->row_form(layout, parts, row0, n_rows, w, scale);
+    return true;
+}
+
 const int8_t *samp_integer_codebook(samp_format_id id) { return entries[id]->codebook; }
 
 samp_status samp__layout_begin(samp_layout *out, uint64_t rows, uint64_t cols, samp_error *error)

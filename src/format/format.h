@@ -135,18 +135,23 @@ samp_status samp_part_name(char *out, size_t n, const char *name, const samp_par
  *   nf4               t = round(124.1 * code value), scale = absmax / 124.1f (exact mode: the real table)
  *   nf4a              t = the table's value
  *   int8, int6, int5  t = the integer itself
- *   fp8               each group of 64 is requantized: scale = max|w|/127, t = rint(w/scale)
+ *   fp8_e4m3_g64      each group is requantized: scale = max|w|/127, t = rint(w/scale)
  * group is 64 (32 for nf4a_g32); a last short group is padded with t = 0. */
 typedef struct samp_integer_rows {
     int8_t *t;    /* [n_rows][cols_padded], cols_padded = cols rounded up to a multiple of 64 */
     float *scale; /* [n_rows][cols_padded / group] */
 } samp_integer_rows;
 
-/* Group size of the integer form, 0 when the format has none (fp32, bf16, fp16; NF4 when cols % 64
+/* Group size of the integer form, 0 when the format has none (fp32, bf16, fp16, fp8_e4m3; NF4 when cols % 64
  * != 0, because its flat blocks then cross rows): such weights multiply in float. */
 int samp_integer_group(const samp_layout *layout, samp_format_id id);
 void samp_integer_form(samp_format_id id, const samp_layout *layout, const void *const parts[],
                        uint64_t row0, uint64_t n_rows, samp_integer_rows *out);
+/* fp8_e4m3 multiplies as floats whose row scale is applied to the finished sum, so that kernels can widen its bytes by
+ * shifts: w [n_rows][cols] = the stored value * 2^-8 (its bits as an FP16), scale [n_rows] = the stored scale * 2^8, both
+ * exact; y = scale * sum w*x. false, and nothing written, for formats without this form. w or scale may be NULL. */
+bool samp_row_form(samp_format_id id, const samp_layout *layout, const void *const parts[],
+                   uint64_t row0, uint64_t n_rows, float *w, float *scale);
 /* For 4-bit codebook formats: the 16 integers t of its codes; NULL for other formats. */
 const int8_t *samp_integer_codebook(samp_format_id id);
 

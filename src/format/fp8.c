@@ -97,14 +97,13 @@ static int integer_group(const samp_layout *layout)
 static void integer_form(const samp_layout *layout, const void *const parts[], uint64_t row0,
                          uint64_t n_rows, samp_integer_rows *out)
 {
-    uint64_t cols = layout->cols, groups = samp_ceil_div(cols, GROUP), span = span_of(layout);
-    uint64_t n_scales = layout->parts[1].shape[1];
+    uint64_t cols = layout->cols, groups = samp_ceil_div(cols, GROUP);
     const uint8_t *codes = parts[0];
     memset(out->t, 0, n_rows * groups * GROUP);
     for (uint64_t r = 0; r < n_rows; r++) {
         for (uint64_t g = 0; g < groups; g++) {
             uint64_t first = g * GROUP, n = min_u64(GROUP, cols - first);
-            float scale = samp__load_f32(parts[1], (row0 + r) * n_scales + first / span), w[GROUP];
+            float scale = samp__load_f32(parts[1], (row0 + r) * groups + g), w[GROUP];
             for (uint64_t i = 0; i < n; i++) {
                 float x = samp_e4m3_to_float(codes[r * cols + first + i]) * scale;
                 w[i] = isnan(x) ? 0 : x; /* code 0x7f: never written by us */
@@ -115,6 +114,21 @@ static void integer_form(const samp_layout *layout, const void *const parts[], u
             if (step == 0) continue;
             int8_t *t = out->t + r * groups * GROUP + first;
             for (uint64_t i = 0; i < n; i++) t[i] = (int8_t)samp__round(w[i] / step);
+        }
+    }
+}
+
+/* E4M3's seven bits, moved to the top of FP16's exponent and fraction, are its value * 2^-8. */
+static void row_form(const samp_layout *layout, const void *const parts[], uint64_t row0,
+                     uint64_t n_rows, float *w, float *scale)
+{
+    const uint8_t *codes = parts[0];
+    for (uint64_t r = 0; r < n_rows; r++) {
+        if (scale) scale[r] = samp__load_f32(parts[1], row0 + r) * 256.0f;
+        for (uint64_t k = 0; w && k < layout->cols; k++) {
+            unsigned code = codes[r * layout->cols + k];
+            w[r * layout->cols + k] =
+                samp_fp16_to_float((uint16_t)((code & 0x80) << 8 | (code & 0x7f) << 7));
         }
     }
 }
@@ -130,8 +144,7 @@ const samp__format_entry samp__fp8 = {
                .encode = encode,
                .decode = decode,
                .check = check},
-    .integer_group = integer_group,
-    .integer_form = integer_form,
+    .row_form = row_form,
 };
 
 const samp__format_entry samp__fp8_g64 = {

@@ -81,7 +81,7 @@ samp_status samp_sensitivity_save(const samp_sensitivity *s, const char *path, s
                   "bias", s->bias, "groups", groups);
     if (root && s->strata) json_object_set(root, "strata", s->strata);
     char *text = root && json_array_size(groups) == s->n_groups
-                     ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9))
+                     ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17))
                      : NULL;
     samp_status status = text
                              ? samp_file_write(path, text, strlen(text), error)

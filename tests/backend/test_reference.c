@@ -140,8 +140,8 @@ static void test_matmul_integer(void **state)
     static const size_t widths[] = {EVEN, ODD};
     for (int i = 0; i < 2 * SAMP_FORMAT_COUNT; i++) {
         samp_format_id id = (samp_format_id)(i / 2);
-        if (id < SAMP_FORMAT_FP8) continue; /* floats */
-        bool exact_form = id != SAMP_FORMAT_FP8 && id != SAMP_FORMAT_FP8_G64 &&
+        if (id <= SAMP_FORMAT_FP8) continue; /* floats */
+        bool exact_form = id != SAMP_FORMAT_FP8_G64 &&
                           id != SAMP_FORMAT_NF4 && id != SAMP_FORMAT_NF4_PLAIN;
         double a8 = matmul_distance(false, id, 8, SAMP_INPUT_PLAIN, true, widths[i % 2]);
         double a16 = matmul_distance(false, id, 16, SAMP_INPUT_PLAIN, true, widths[i % 2]);

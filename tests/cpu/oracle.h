@@ -139,16 +139,23 @@ static inline void integer_product(const encoded *e, const float *x, size_t n_to
     samp_free(t);
 }
 
-static inline void float_product(const encoded *e, const float *x, size_t n_tokens, float *y)
+static inline void float_product(const encoded *e, const float *x, size_t n_tokens, bool exact,
+                                 float *y)
 {
     size_t rows = e->layout.rows, cols = e->layout.cols;
-    float *w = decoded(e);
+    float *w = decoded(e), *scale = NULL;
+    if (!exact && samp_row_form(e->format->id, &e->layout, NULL, 0, 0, NULL, NULL)) {
+        scale = samp_alloc(rows, sizeof *scale);
+        EACH_PANEL(e, row, n, panel)
+        samp_row_form(e->format->id, &e->layout, panel, row, n, w + row * cols, scale + row);
+    }
     for (size_t token = 0; token < n_tokens; token++)
         for (size_t r = 0; r < rows; r++) {
             float sum = 0;
             for (size_t k = 0; k < cols; k++) sum = fmaf(w[r * cols + k], x[token * cols + k], sum);
-            y[token * rows + r] = sum;
+            y[token * rows + r] = scale ? sum * scale[r] : sum;
         }
+    samp_free(scale);
     samp_free(w);
 }
 
@@ -159,7 +166,7 @@ static inline void oracle_product(const encoded *e, const float *x, size_t n_tok
     if (!exact && samp_integer_group(&e->layout, e->format->id))
         integer_product(e, x, n_tokens, y);
     else
-        float_product(e, x, n_tokens, y);
+        float_product(e, x, n_tokens, exact, y);
 }
 
 /* ---- a device and its objects, each step asserted ---- */

@@ -1,26 +1,20 @@
-/* Drives attention: splits the work among threads, appends keys and values, walks blocks of the
- * store.
+/* Shares the work of attention out to threads. It is a list of pairs (a sequence and a kv head), in three
+ * shapes; which one is decided from the batch and the number of threads alone, and all give the same bits:
  *
- * Work is a list of pairs (sequence, kv head), each a list of rows: the queries of all tokens and
- * of the heads that share the kv head, by position. A row costs the keys it sees. Threads take
- * equal shares of the total cost, cut between any two rows: a causal prefill and one token of three
- * heads both balance, and the cut depends on nothing but the batch. A thread's rows of a pair are
- * worked on in tiles. */
+ *   fused    whole pairs to threads, appending included, no barrier: many pairs, or little work.
+ *   decode   every sequence has one token, and fewer pairs than would balance. Before the barrier the
+ *            threads share out the panels of keys of all pairs and leave the scores in shared memory
+ *            (the thread of a pair's last panel first appends the token); after it they share out the
+ *            panels of values: softmax of all scores of the pair, then a part of its dimensions. Keys and
+ *            values are read once; a pair's exponentials are computed by each thread that shares it.
+ *   prefill  appending is shared out by tokens, then rows of pairs by cost: a row costs the keys it sees. */
 #include "backend/cpu/attention.h"
 
 #include "backend/cpu/attention_kernels.h"
-#include "backend/cpu/vector.h"
 #include "base/memory.h"
 #include "base/thread.h"
 
 #include <assert.h>
-
-struct samp__attention_scratch {
-    const samp__vector *vector;
-    const samp__attention_kernels *kernels;
-    unsigned n_threads;
-    samp__tile *tiles; /* [n_threads] */
-};
 
 static const samp__attention_kernels *attention_kernels(samp_cpu_level level)
 {
@@ -37,171 +31,46 @@ samp_status samp__attention_scratch_create(unsigned n_threads, samp_cpu_level le
 {
     *out = NULL;
     samp__attention_scratch *scratch = samp_alloc(1, sizeof *scratch);
-    samp__tile *tiles = samp_alloc(n_threads, sizeof *tiles);
-    if (!scratch || !tiles) {
-        samp_free(scratch);
-        samp_free(tiles);
-        return samp_fail(error, SAMP_NOMEM, "out of memory for the attention scratch of %u threads",
-                         n_threads);
+    if (scratch) {
+        scratch->tiles = samp_alloc(n_threads, sizeof *scratch->tiles);
+        if (scratch->tiles &&
+            samp__huge_alloc(&scratch->scores, SAMP__SHARED_SCORES, sizeof(float))) {
+            scratch->vector = samp__vector_table(level);
+            scratch->kernels = attention_kernels(level);
+            scratch->n_threads = n_threads;
+            *out = scratch;
+            return SAMP_OK;
+        }
     }
-    *scratch = (samp__attention_scratch){.vector = samp__vector_table(level),
-                                         .kernels = attention_kernels(level),
-                                         .n_threads = n_threads,
-                                         .tiles = tiles};
-    *out = scratch;
-    return SAMP_OK;
+    samp__attention_scratch_release(scratch);
+    return samp_fail(error, SAMP_NOMEM, "out of memory for the attention scratch of %u threads",
+                     n_threads);
 }
 
 void samp__attention_scratch_release(samp__attention_scratch *scratch)
 {
     if (!scratch) return;
+    samp__huge_release(&scratch->scores);
     samp_free(scratch->tiles);
     samp_free(scratch);
 }
 
-/* ---- appending ---- */
+/* ---- costs ---- */
 
-static const float *rope_row(const samp__attention_job *job, uint32_t position)
-{
-    return job->rope + (size_t)position * job->head_dim;
-}
-
-/* Puts 16-bit or 8-bit values of one position into its slot of K's panels and of V's. */
-#define SCATTER(name, type)                                                                        \
-    static void name(const samp_kv *kv, uint8_t *cell, uint32_t slot, const type *k,               \
-                     const type *v)                                                                \
-    {                                                                                              \
-        type *keys =                                                                               \
-            (type *)cell + (size_t)(slot / SAMP__KV_PANEL) * SAMP__KV_PANEL * kv->shape.head_dim;  \
-        type *values = (type *)(cell + kv->v_offset) + (size_t)slot * SAMP__KV_PANEL;              \
-        keys += slot % SAMP__KV_PANEL;                                                             \
-        for (uint32_t i = 0; i < kv->shape.head_dim; i++)                                          \
-            keys[i * SAMP__KV_PANEL] = k[kv->order[i]];                                            \
-        for (uint32_t d = 0; d < kv->padded_dim;                                                   \
-             d += SAMP__KV_PANEL, values += SAMP_KV_BLOCK * SAMP__KV_PANEL)                        \
-            memcpy(values, v + d, SAMP__KV_PANEL * sizeof *v);                                     \
-    }
-SCATTER(scatter_fp16, uint16_t)
-SCATTER(scatter_int8, int8_t)
-#undef SCATTER
-
-/* Rotates the key of one token and head and stores it and the value. */
-static void append_token(const samp__attention_job *job, const samp_batch_seq *seq, uint32_t head,
-                         uint32_t token)
-{
-    const samp_kv *kv = job->kv;
-    const samp__vector *vector = job->scratch->vector;
-    size_t dim = job->head_dim, at = ((size_t)(seq->first + token) * job->n_kv_heads + head) * dim;
-    uint32_t position = seq->start + token, slot = position % SAMP_KV_BLOCK;
-    uint8_t *cell = samp__kv_cell(kv, job->layer, seq->blocks[position / SAMP_KV_BLOCK], head);
-    float key[SAMP__HEAD_DIM_MAX];
-    memcpy(key, job->k + at, dim * sizeof *key);
-    vector->rope(key, dim, rope_row(job, position));
-    if (kv->shape.type == SAMP_KV_FP16) {
-        uint16_t k[SAMP__HEAD_DIM_MAX], v[SAMP__HEAD_DIM_MAX];
-        vector->to_fp16(key, dim, k);
-        vector->to_fp16(job->v + at, dim, v);
-        memset(v + dim, 0, (kv->padded_dim - dim) * sizeof *v);
-        scatter_fp16(kv, cell, slot, k, v);
-    } else {
-        int8_t k[SAMP__HEAD_DIM_MAX], v[SAMP__HEAD_DIM_MAX];
-        ((float *)(cell + kv->k_scales))[slot] = vector->kv_quantize(key, dim, k);
-        ((float *)(cell + kv->v_scales))[slot] = vector->kv_quantize(job->v + at, dim, v);
-        memset(v + dim, 0, kv->padded_dim - dim);
-        scatter_int8(kv, cell, slot, k, v);
-    }
-}
-
-void samp__attention_append(const samp__attention_job *job, unsigned thread, unsigned n_threads)
-{
-    const samp_batch *batch = job->batch;
-    size_t begin, end, before = 0; /* of all (sequence, head, token), in this order */
-    samp_split((size_t)batch->n_tokens * job->n_kv_heads, 1, thread, n_threads, &begin, &end);
-    for (uint32_t s = 0; s < batch->n_seqs && before < end; s++) {
-        const samp_batch_seq *seq = &batch->seqs[s];
-        size_t n = (size_t)seq->count * job->n_kv_heads;
-        for (size_t i = begin > before ? begin - before : 0; i < n && before + i < end; i++)
-            append_token(job, seq, (uint32_t)(i / seq->count), (uint32_t)(i % seq->count));
-        before += n;
-    }
-}
-
-/* ---- attending ---- */
-
-/* Copies and rotates the queries of rows row0 … of a pair into the tile, and clears its sums. */
-static void tile_begin(const samp__attention_job *job, const samp_batch_seq *seq, uint32_t kv_head,
-                       size_t row0, int n_rows, samp__tile *tile)
-{
-    uint32_t group = job->n_heads / job->n_kv_heads;
-    size_t dim = job->head_dim;
-    for (int r = 0; r < n_rows; r++) {
-        uint32_t token = (uint32_t)((row0 + (size_t)r) / group);
-        uint32_t head = kv_head * group + (uint32_t)((row0 + (size_t)r) % group);
-        float *q = tile->q + (size_t)r * dim;
-        memcpy(q, job->q + ((size_t)(seq->first + token) * job->n_heads + head) * dim,
-               dim * sizeof *q);
-        job->scratch->vector->rope(q, dim, rope_row(job, seq->start + token));
-        tile->max[r] = -INFINITY;
-        tile->sum[r] = 0;
-    }
-    memset(tile->o, 0, (size_t)n_rows * job->kv->padded_dim * sizeof *tile->o);
-    tile->n_rows = n_rows;
-    tile->scale = job->scale;
-}
-
-/* Rows row0 … row0+n_rows-1 (at most a tile) of one pair, from queries to outputs. */
-static void attend_tile(const samp__attention_job *job, const samp_batch_seq *seq, uint32_t kv_head,
-                        size_t row0, int n_rows, samp__tile *tile)
-{
-    const samp__attention_kernels *kernels = job->scratch->kernels;
-    uint32_t group = job->n_heads / job->n_kv_heads;
-    uint32_t last = seq->start + (uint32_t)((row0 + (size_t)n_rows - 1) / group); /* position */
-    tile_begin(job, seq, kv_head, row0, n_rows, tile);
-    int first = 0; /* rows before it see nothing of the block */
-    for (uint32_t base = 0; base <= last; base += SAMP_KV_BLOCK) {
-        for (int r = first; r < n_rows; r++) {
-            uint32_t position = seq->start + (uint32_t)((row0 + (size_t)r) / group);
-            if (position < base) first = r + 1;
-            uint32_t visible = position - base + 1;
-            tile->n_visible[r] = visible < SAMP_KV_BLOCK ? (int)visible : SAMP_KV_BLOCK;
-        }
-        kernels->block(
-            job->kv, samp__kv_cell(job->kv, job->layer, seq->blocks[base / SAMP_KV_BLOCK], kv_head),
-            tile, first);
-    }
-    for (int r = 0; r < n_rows; r++) {
-        size_t row = row0 + (size_t)r, token = seq->first + row / group,
-               head = kv_head * group + row % group;
-        kernels->finish(job->kv, tile, r, job->out + (token * job->n_heads + head) * job->head_dim);
-    }
-}
-
-static void attend_rows(const samp__attention_job *job, const samp_batch_seq *seq, uint32_t kv_head,
-                        size_t begin, size_t end, samp__tile *tile)
-{
-    for (size_t row = begin; row < end; row += SAMP__TILE_ROWS) {
-        size_t n = end - row < SAMP__TILE_ROWS ? end - row : SAMP__TILE_ROWS;
-        attend_tile(job, seq, kv_head, row, (int)n, tile);
-    }
-}
-
-/* ---- splitting ---- */
-
-/* Costs are in keys seen by a row; ROW_COST is what a row costs besides (rotation, sums, output).
- */
-enum { ROW_COST = 16, BARRIER_COST = 256 };
+/* Costs are in keys seen by a row; ROW_COST is what a row costs besides (rotation, sums, output). */
+enum { ROW_COST = 16, BARRIER_COST = 128 };
 
 /* Cost of the first n rows of a sequence and kv head. */
 static uint64_t rows_cost(const samp_batch_seq *seq, uint32_t group, size_t n)
 {
     uint64_t tokens = n / group, heads = n % group, first = (uint64_t)seq->start + 1 + ROW_COST;
-    return group * (tokens * first + (tokens ? tokens * (tokens - 1) / 2 : 0)) +
-           heads * (first + tokens);
+    uint64_t rise = tokens ? tokens * (tokens - 1) / 2 : 0; /* each token sees one key more */
+    return group * (tokens * first + rise) + heads * (first + tokens);
 }
 
 static uint64_t pair_cost(const samp__attention_job *job, const samp_batch_seq *seq)
 {
-    uint32_t group = job->n_heads / job->n_kv_heads;
+    uint32_t group = samp__group(job);
     return rows_cost(seq, group, (size_t)seq->count * group);
 }
 
@@ -213,10 +82,160 @@ static uint64_t total_cost(const samp__attention_job *job)
     return total;
 }
 
-/* Where thread `thread`'s share of the total begins. */
-static uint64_t share_begin(uint64_t total, unsigned thread, unsigned n_threads)
+/* What is not cut goes to the thread in whose equal share of the total its middle lies. */
+static unsigned owner(uint64_t total, uint64_t before, uint64_t cost, unsigned n_threads)
 {
-    return (uint64_t)((unsigned __int128)total * thread / n_threads);
+    unsigned __int128 middle = 2 * (unsigned __int128)before + cost;
+    return (unsigned)(middle * n_threads / (2 * (unsigned __int128)total));
+}
+
+/* ---- fused ---- */
+
+bool samp__attention_fusible(const samp__attention_job *job, unsigned n_threads)
+{
+    if (n_threads == 1) return true;
+    uint64_t total = total_cost(job), before = 0, load = 0, most = 0;
+    unsigned last = 0;
+    for (uint32_t s = 0; s < job->batch->n_seqs; s++) {
+        uint64_t cost = pair_cost(job, &job->batch->seqs[s]);
+        for (uint32_t head = 0; head < job->n_kv_heads; head++, before += cost) {
+            unsigned thread = owner(total, before, cost, n_threads);
+            load = thread == last ? load + cost : cost;
+            last = thread;
+            most = load > most ? load : most;
+        }
+    }
+    uint64_t shared = total / n_threads; /* and what sharing a pair repeats: about a tenth */
+    return most <= shared + shared / 10 + BARRIER_COST * 64 / job->head_dim;
+}
+
+void samp__attention_fused(const samp__attention_job *job, unsigned thread, unsigned n_threads)
+{
+    assert(thread < job->scratch->n_threads);
+    uint64_t total = total_cost(job), before = 0;
+    for (uint32_t s = 0; s < job->batch->n_seqs; s++) {
+        const samp_batch_seq *seq = &job->batch->seqs[s];
+        uint64_t cost = pair_cost(job, seq);
+        size_t rows = (size_t)seq->count * samp__group(job);
+        for (uint32_t head = 0; head < job->n_kv_heads; head++, before += cost) {
+            if (owner(total, before, cost, n_threads) != thread) continue;
+            for (uint32_t token = 0; token < seq->count; token++)
+                samp__pair_append(job, seq, head, token);
+            samp__pair_attend(job, seq, head, 0, rows, &job->scratch->tiles[thread]);
+        }
+    }
+}
+
+/* ---- decode ---- */
+
+static uint32_t n_blocks(const samp_batch_seq *seq) { return seq->start / SAMP_KV_BLOCK + 1; }
+static size_t n_key_panels(const samp_batch_seq *seq) { return seq->start / SAMP__KV_PANEL + 1; }
+
+/* Floats of a pair's scores: [block][row][SAMP_KV_BLOCK]. */
+static size_t pair_scores(const samp__attention_job *job, const samp_batch_seq *seq)
+{
+    return (size_t)n_blocks(seq) * samp__group(job) * SAMP_KV_BLOCK;
+}
+
+static bool is_decode(const samp__attention_job *job)
+{
+    if (samp__group(job) > SAMP__TILE_ROWS) return false;
+    size_t scores = 0;
+    for (uint32_t s = 0; s < job->batch->n_seqs; s++) {
+        if (job->batch->seqs[s].count != 1) return false;
+        scores += job->n_kv_heads * pair_scores(job, &job->batch->seqs[s]);
+    }
+    return scores <= SAMP__SHARED_SCORES;
+}
+
+/* Scores of key panels begin … end-1 of a pair. */
+static void decode_keys(const samp__attention_job *job, const samp_batch_seq *seq, uint32_t head,
+                        size_t begin, size_t end, float *scores, samp__tile *tile)
+{
+    enum { PANELS = SAMP_KV_BLOCK / SAMP__KV_PANEL }; /* of a block */
+    uint32_t group = samp__group(job);
+    if (end == n_key_panels(seq)) samp__pair_append(job, seq, head, 0);
+    samp__pair_queries(job, seq, head, 0, (int)group, tile);
+    for (size_t panel = begin, next; panel < end; panel = next) {
+        size_t block = panel / PANELS;
+        next = (block + 1) * PANELS < end ? (block + 1) * PANELS : end;
+        float *at = scores + block * group * SAMP_KV_BLOCK;
+        job->scratch->kernels->scores(job->kv, samp__pair_cell(job, seq, head, (uint32_t)block),
+                                      tile, 0, (int)(panel % PANELS), (int)(next - panel), at);
+    }
+}
+
+static void decode_scores(const samp__attention_job *job, unsigned thread, unsigned n_threads)
+{
+    float *scores = job->scratch->scores.data;
+    size_t total = 0, before = 0, begin, end;
+    for (uint32_t s = 0; s < job->batch->n_seqs; s++)
+        total += job->n_kv_heads * n_key_panels(&job->batch->seqs[s]);
+    samp_split(total, 1, thread, n_threads, &begin, &end);
+    for (uint32_t s = 0; s < job->batch->n_seqs; s++) {
+        const samp_batch_seq *seq = &job->batch->seqs[s];
+        size_t n = n_key_panels(seq);
+        for (uint32_t head = 0; head < job->n_kv_heads; head++, before += n) {
+            size_t from = begin > before ? begin - before : 0, to = end > before ? end - before : 0;
+            if (to > n) to = n;
+            if (from < to)
+                decode_keys(job, seq, head, from, to, scores, &job->scratch->tiles[thread]);
+            scores += pair_scores(job, seq);
+        }
+    }
+}
+
+/* Softmax of a pair, and n panels of its values. */
+static void decode_values(const samp__attention_job *job, const samp_batch_seq *seq, uint32_t head,
+                          int panel, int n, const float *scores, samp__tile *tile)
+{
+    const samp__attention_kernels *kernels = job->scratch->kernels;
+    int group = (int)samp__group(job);
+    size_t floats = (size_t)group * SAMP_KV_BLOCK;
+    samp__pair_queries(job, seq, head, 0, group, tile);
+    for (uint32_t block = 0; block < n_blocks(seq); block++, scores += floats) {
+        uint32_t visible = seq->start - block * SAMP_KV_BLOCK + 1;
+        for (int r = 0; r < group; r++)
+            tile->n_visible[r] = visible < SAMP_KV_BLOCK ? (int)visible : SAMP_KV_BLOCK;
+        memcpy(tile->scores, scores, floats * sizeof *scores); /* others read them too */
+        kernels->values(job->kv, samp__pair_cell(job, seq, head, block), tile, 0, panel, n);
+    }
+    for (int r = 0; r < group; r++)
+        kernels->finish(job->kv, tile, r, panel, n, samp__pair_out(job, seq, head, (size_t)r));
+}
+
+static void decode_outputs(const samp__attention_job *job, unsigned thread, unsigned n_threads)
+{
+    const float *scores = job->scratch->scores.data;
+    int n_panels = (int)(job->kv->padded_dim / SAMP__KV_PANEL);
+    uint64_t total = (uint64_t)n_panels * total_cost(job), before = 0;
+    for (uint32_t s = 0; s < job->batch->n_seqs; s++) {
+        const samp_batch_seq *seq = &job->batch->seqs[s];
+        uint64_t cost = pair_cost(job, seq); /* of each panel */
+        for (uint32_t head = 0; head < job->n_kv_heads; head++) {
+            int first = 0, n = 0;
+            for (int panel = 0; panel < n_panels; panel++, before += cost)
+                if (owner(total, before, cost, n_threads) == thread && n++ == 0) first = panel;
+            if (n) decode_values(job, seq, head, first, n, scores, &job->scratch->tiles[thread]);
+            scores += pair_scores(job, seq);
+        }
+    }
+}
+
+/* ---- prefill ---- */
+
+static void append_tokens(const samp__attention_job *job, unsigned thread, unsigned n_threads)
+{
+    const samp_batch *batch = job->batch;
+    size_t begin, end, before = 0; /* of all (sequence, head, token), in this order */
+    samp_split((size_t)batch->n_tokens * job->n_kv_heads, 1, thread, n_threads, &begin, &end);
+    for (uint32_t s = 0; s < batch->n_seqs && before < end; s++) {
+        const samp_batch_seq *seq = &batch->seqs[s];
+        size_t n = (size_t)seq->count * job->n_kv_heads;
+        for (size_t i = begin > before ? begin - before : 0; i < n && before + i < end; i++)
+            samp__pair_append(job, seq, (uint32_t)(i / seq->count), (uint32_t)(i % seq->count));
+        before += n;
+    }
 }
 
 /* The first row of a pair whose rows before it cost at least `cost`. */
@@ -233,13 +252,12 @@ static size_t first_row_at(const samp_batch_seq *seq, uint32_t group, uint64_t c
     return low;
 }
 
-void samp__attention_run(const samp__attention_job *job, unsigned thread, unsigned n_threads)
+static void attend_rows(const samp__attention_job *job, unsigned thread, unsigned n_threads)
 {
-    assert(thread < job->scratch->n_threads);
     uint64_t total = total_cost(job), before = 0; /* cost of the pairs before this one */
-    uint64_t begin = share_begin(total, thread, n_threads),
-             end = share_begin(total, thread + 1, n_threads);
-    uint32_t group = job->n_heads / job->n_kv_heads;
+    uint64_t begin = (uint64_t)((unsigned __int128)total * thread / n_threads);
+    uint64_t end = (uint64_t)((unsigned __int128)total * (thread + 1) / n_threads);
+    uint32_t group = samp__group(job);
     for (uint32_t s = 0; s < job->batch->n_seqs; s++) {
         const samp_batch_seq *seq = &job->batch->seqs[s];
         uint64_t cost = pair_cost(job, seq);
@@ -247,53 +265,25 @@ void samp__attention_run(const samp__attention_job *job, unsigned thread, unsign
             if (before >= end || before + cost <= begin) continue;
             size_t from = begin > before ? first_row_at(seq, group, begin - before) : 0;
             size_t to = first_row_at(seq, group, end - before);
-            attend_rows(job, seq, head, from, to, &job->scratch->tiles[thread]);
+            samp__pair_attend(job, seq, head, from, to, &job->scratch->tiles[thread]);
         }
     }
 }
 
-/* A whole pair goes to the thread in whose share its middle lies. */
-static unsigned pair_thread(uint64_t total, uint64_t before, uint64_t cost, unsigned n_threads)
-{
-    return (unsigned)((unsigned __int128)(2 * before + cost) * n_threads /
-                      (2 * (unsigned __int128)total));
-}
-
-bool samp__attention_fusible(const samp__attention_job *job, unsigned n_threads)
-{
-    if (n_threads == 1) return true;
-    uint64_t total = total_cost(job), before = 0, load = 0, most = 0, row = 0;
-    unsigned owner = 0;
-    for (uint32_t s = 0; s < job->batch->n_seqs; s++) {
-        const samp_batch_seq *seq = &job->batch->seqs[s];
-        uint64_t cost = pair_cost(job, seq), last_row = seq->start + seq->count + ROW_COST;
-        row = last_row > row ? last_row : row;
-        for (uint32_t head = 0; head < job->n_kv_heads; head++, before += cost) {
-            unsigned thread = pair_thread(total, before, cost, n_threads);
-            load = thread == owner ? load + cost : cost;
-            owner = thread;
-            most = load > most ? load : most;
-        }
-    }
-    uint64_t split =
-        total / n_threads > row ? total / n_threads : row; /* the best that cutting pairs gives */
-    return most <= split + BARRIER_COST * 64 / job->head_dim;
-}
-
-void samp__attention_fused(const samp__attention_job *job, unsigned thread, unsigned n_threads)
+void samp__attention_append(const samp__attention_job *job, unsigned thread, unsigned n_threads)
 {
     assert(thread < job->scratch->n_threads);
-    uint64_t total = total_cost(job), before = 0;
-    uint32_t group = job->n_heads / job->n_kv_heads;
-    for (uint32_t s = 0; s < job->batch->n_seqs; s++) {
-        const samp_batch_seq *seq = &job->batch->seqs[s];
-        uint64_t cost = pair_cost(job, seq);
-        for (uint32_t head = 0; head < job->n_kv_heads; head++, before += cost) {
-            if (pair_thread(total, before, cost, n_threads) != thread) continue;
-            for (uint32_t token = 0; token < seq->count; token++)
-                append_token(job, seq, head, token);
-            attend_rows(job, seq, head, 0, (size_t)seq->count * group,
-                        &job->scratch->tiles[thread]);
-        }
-    }
+    if (is_decode(job))
+        decode_scores(job, thread, n_threads);
+    else
+        append_tokens(job, thread, n_threads);
+}
+
+void samp__attention_run(const samp__attention_job *job, unsigned thread, unsigned n_threads)
+{
+    assert(thread < job->scratch->n_threads);
+    if (is_decode(job))
+        decode_outputs(job, thread, n_threads);
+    else
+        attend_rows(job, thread, n_threads);
 }

@@ -19,26 +19,36 @@
 #define SAMP_CPU_ATTENTION_BODY_H
 
 #include "backend/cpu/attention_kernels.h"
+#include "backend/cpu/kernel.h"
 #include "backend/cpu/vector_lanes.h"
 
 /* Queries and panels of one register tile: AVX2 has 8 of its 16 registers in sums, AVX-512 8 of 32,
  * as many as hide the latency of two multiply-adds a cycle. SHAPES lists all tiles up to that. */
 #if defined(SAMP__LANES_AVX512)
-enum { TILE_ROWS = 4, TILE_PANELS = 2 };
+enum { TILE_ROWS = 4, TILE_PANELS = 2, FLOAT_SCORE_ROWS = 4 };
 #define SHAPES(X, stored)                                                                          \
     X(stored, 1, 1)                                                                                \
-    X(stored, 2, 1) X(stored, 3, 1) X(stored, 4, 1) X(stored, 1, 2) X(stored, 2, 2)                \
-        X(stored, 3, 2) X(stored, 4, 2)
+    X(stored, 2, 1)                                                                                \
+    X(stored, 3, 1) X(stored, 4, 1) X(stored, 1, 2) X(stored, 2, 2) X(stored, 3, 2) X(stored, 4, 2)
 #elif defined(SAMP__LANES_AVX2)
-enum { TILE_ROWS = 4, TILE_PANELS = 1 };
+enum { TILE_ROWS = 4, TILE_PANELS = 1, FLOAT_SCORE_ROWS = 2 };
 #define SHAPES(X, stored) X(stored, 1, 1) X(stored, 2, 1) X(stored, 3, 1) X(stored, 4, 1)
 #else
-enum { TILE_ROWS = 1, TILE_PANELS = 1 };
+enum { TILE_ROWS = 1, TILE_PANELS = 1, FLOAT_SCORE_ROWS = 1 };
 #define SHAPES(X, stored) X(stored, 1, 1)
 #endif
 
-/* How the values of a panel are stored: samp_kv_type, or float in scratch. */
-enum { STORED_FP16 = SAMP_KV_FP16, STORED_INT8 = SAMP_KV_INT8, STORED_FLOAT, STORED_COUNT };
+#define foreach(i, n)                                                                              \
+    UNROLL                                                                                         \
+    for (int i = 0; i < (n); i++)
+
+/* How the values of a panel are stored: as samp_kv_type says, or as float in scratch. */
+enum {
+    STORED_FP16 = SAMP_KV_FP16,
+    STORED_INT8 = SAMP_KV_INT8,
+    STORED_FLOAT = SAMP_KV_FP32,
+    STORED_COUNT
+};
 
 typedef struct panels {
     int stored;
@@ -66,47 +76,41 @@ typedef struct tile_sums {
 /* ---- scores ---- */
 
 typedef struct score_work {
-    panels keys;
+    const uint8_t *keys; /* first panel */
+    size_t panel_bytes;
     const float *q; /* [rows][head_dim] */
-    float *scores;  /* [rows][SAMP_KV_BLOCK] */
     size_t head_dim;
+    float *scores; /* [rows][SAMP_KV_BLOCK] */
 } score_work;
 
 /* One of the 16 partial sums: the elements lane, lane+16, … of q; *row is the next row of the
  * panel. */
-SAMP__INLINE tile_sums partial_sum(const score_work *work, int stored, int rows, int n_panels,
-                                   size_t lane, size_t *row)
+SAMP__INLINE void partial_sum(const score_work *work, int stored, int rows, int n_panels,
+                              size_t lane, size_t *row, tile_sums *sums)
 {
-    tile_sums sums;
-    for (int r = 0; r < rows; r++)
-        for (int p = 0; p < n_panels; p++) sums.v[r][p] = lanes_set(0);
+    foreach (r, rows)
+        foreach (p, n_panels) sums->v[r][p] = lanes_set(0);
     for (size_t i = lane; i < work->head_dim; i += SAMP_LANES, ++*row) {
         lanes key[TILE_PANELS];
-        for (int p = 0; p < n_panels; p++)
-            key[p] = load_row(stored, work->keys.data + (size_t)p * work->keys.bytes, *row);
-        for (int r = 0; r < rows; r++) {
+        foreach (p, n_panels)
+            key[p] = load_row(stored, work->keys + (size_t)p * work->panel_bytes, *row);
+        foreach (r, rows) {
             lanes q = lanes_set(work->q[(size_t)r * work->head_dim + i]);
-            for (int p = 0; p < n_panels; p++) sums.v[r][p] = lanes_fma(q, key[p], sums.v[r][p]);
+            foreach (p, n_panels) sums->v[r][p] = lanes_fma(q, key[p], sums->v[r][p]);
         }
     }
-    return sums;
-}
-
-SAMP__INLINE tile_sums add_sums(tile_sums a, tile_sums b, int rows, int n_panels)
-{
-    for (int r = 0; r < rows; r++)
-        for (int p = 0; p < n_panels; p++) a.v[r][p] = lanes_add(a.v[r][p], b.v[r][p]);
-    return a;
 }
 
 /* halves_N adds N partial sums as samp_lane_sum does: its two halves are `step` lanes apart. */
 #define HALVES(n, half, step)                                                                      \
-    SAMP__INLINE tile_sums halves_##n(const score_work *work, int stored, int rows, int n_panels,  \
-                                      size_t lane, size_t *row)                                    \
+    SAMP__INLINE void halves_##n(const score_work *work, int stored, int rows, int n_panels,       \
+                                 size_t lane, size_t *row, tile_sums *sums)                        \
     {                                                                                              \
-        tile_sums a = half(work, stored, rows, n_panels, lane, row);                               \
-        return add_sums(a, half(work, stored, rows, n_panels, lane + (step), row), rows,           \
-                        n_panels);                                                                 \
+        tile_sums other;                                                                           \
+        half(work, stored, rows, n_panels, lane, row, sums);                                       \
+        half(work, stored, rows, n_panels, lane + (step), row, &other);                            \
+        foreach (r, rows)                                                                          \
+            foreach (p, n_panels) sums->v[r][p] = lanes_add(sums->v[r][p], other.v[r][p]);         \
     }
 HALVES(2, partial_sum, 8)
 HALVES(4, halves_2, 4)
@@ -116,17 +120,19 @@ HALVES(16, halves_8, 1)
 
 SAMP__INLINE void score_tile(const score_work *work, int stored, int rows, int n_panels)
 {
+    tile_sums sums;
     size_t row = 0;
-    tile_sums sums = halves_16(work, stored, rows, n_panels, 0, &row);
-    for (int r = 0; r < rows; r++)
-        for (int p = 0; p < n_panels; p++)
+    halves_16(work, stored, rows, n_panels, 0, &row, &sums);
+    foreach (r, rows)
+        foreach (p, n_panels)
             lanes_store(work->scores + r * SAMP_KV_BLOCK + p * SAMP__KV_PANEL, sums.v[r][p]);
 }
 
 /* ---- values ---- */
 
 typedef struct value_work {
-    panels values;
+    const uint8_t *values; /* first panel */
+    size_t panel_bytes;
     const float *p;            /* [rows][SAMP_KV_BLOCK] */
     const float *rescale;      /* [rows] */
     float *o;                  /* [rows][stride] */
@@ -136,24 +142,23 @@ typedef struct value_work {
 SAMP__INLINE void value_tile(const value_work *work, int stored, int rows, int n_panels)
 {
     tile_sums sums;
-    for (int r = 0; r < rows; r++)
-        for (int p = 0; p < n_panels; p++)
-            sums.v[r][p] =
-                lanes_mul(lanes_load(work->o + (size_t)r * work->stride + p * SAMP__KV_PANEL),
-                          lanes_set(work->rescale[r]));
+    float *o = work->o;
+    foreach (r, rows)
+        foreach (p, n_panels)
+            sums.v[r][p] = lanes_mul(lanes_load(o + (size_t)r * work->stride + p * SAMP__KV_PANEL),
+                                     lanes_set(work->rescale[r]));
     for (size_t key = work->begin; key < work->end; key++) {
         lanes value[TILE_PANELS];
-        for (int p = 0; p < n_panels; p++)
-            value[p] = load_row(stored, work->values.data + (size_t)p * work->values.bytes, key);
-        for (int r = 0; r < rows; r++) {
+        foreach (p, n_panels)
+            value[p] = load_row(stored, work->values + (size_t)p * work->panel_bytes, key);
+        foreach (r, rows) {
             lanes weight = lanes_set(work->p[(size_t)r * SAMP_KV_BLOCK + key]);
-            for (int p = 0; p < n_panels; p++)
-                sums.v[r][p] = lanes_fma(weight, value[p], sums.v[r][p]);
+            foreach (p, n_panels) sums.v[r][p] = lanes_fma(weight, value[p], sums.v[r][p]);
         }
     }
-    for (int r = 0; r < rows; r++)
-        for (int p = 0; p < n_panels; p++)
-            lanes_store(work->o + (size_t)r * work->stride + p * SAMP__KV_PANEL, sums.v[r][p]);
+    foreach (r, rows)
+        foreach (p, n_panels)
+            lanes_store(o + (size_t)r * work->stride + p * SAMP__KV_PANEL, sums.v[r][p]);
 }
 
 /* ---- one function for each shape of a tile ---- */
@@ -190,10 +195,22 @@ static value_function *const value_functions[STORED_COUNT][TILE_ROWS][TILE_PANEL
 
 SAMP__INLINE int smaller(int a, int b) { return a < b ? a : b; }
 
-/* The first n_rows rows of each of n_panels panels as float, in tile->values: the same panels,
- * wider. */
+static panels cell_keys(const samp_kv *kv, const uint8_t *cell)
+{
+    size_t bytes = SAMP__KV_PANEL * kv->value_bytes * kv->shape.head_dim;
+    return (panels){(int)kv->shape.type, cell, bytes};
+}
+
+static panels cell_values(const samp_kv *kv, const uint8_t *cell)
+{
+    size_t bytes = SAMP__KV_PANEL * kv->value_bytes * SAMP_KV_BLOCK;
+    return (panels){(int)kv->shape.type, cell + kv->v_offset, bytes};
+}
+
+/* The first n_rows rows of each of n_panels panels as float, in tile->values: the same, wider. */
 static panels panels_to_float(panels from, int n_panels, size_t n_rows, samp__tile *tile)
 {
+    if (from.stored == STORED_FLOAT) return from;
     size_t panel_rows = from.bytes / (SAMP__KV_PANEL * stored_bytes(from.stored));
     for (int p = 0; p < n_panels; p++) {
         const uint8_t *panel = from.data + (size_t)p * from.bytes;
@@ -209,118 +226,153 @@ static panels panels_to_float(panels from, int n_panels, size_t n_rows, samp__ti
                     panel_rows * SAMP__KV_PANEL * sizeof(float)};
 }
 
-/* Dot products of rows first … with the block's first n_keys keys (rounded up to whole panels). */
-static void block_scores(const samp_kv *kv, panels keys, samp__tile *tile, int first, int n_keys)
+static void attention_scores(const samp_kv *kv, const uint8_t *cell, samp__tile *tile, int first,
+                             int panel, int n_panels, float *scores)
 {
     size_t dim = kv->shape.head_dim;
-    int n_panels = (n_keys + SAMP__KV_PANEL - 1) / SAMP__KV_PANEL;
+    panels keys = cell_keys(kv, cell);
+    keys.data += (size_t)panel * keys.bytes;
     if (tile->n_rows - first > TILE_ROWS) keys = panels_to_float(keys, n_panels, dim, tile);
+    int step = keys.stored == STORED_FLOAT ? FLOAT_SCORE_ROWS : TILE_ROWS;
+    scores += first * SAMP_KV_BLOCK + panel * SAMP__KV_PANEL;
     for (int p = 0; p < n_panels; p += TILE_PANELS) {
         int width = smaller(TILE_PANELS, n_panels - p);
-        for (int r = first; r < tile->n_rows; r += TILE_ROWS) {
-            int rows = smaller(TILE_ROWS, tile->n_rows - r);
-            score_work work = {.keys = keys,
-                               .q = tile->q + (size_t)r * dim,
-                               .head_dim = dim,
-                               .scores = tile->scores + r * SAMP_KV_BLOCK + p * SAMP__KV_PANEL};
-            work.keys.data += (size_t)p * keys.bytes;
+        score_work work = {.keys = keys.data + (size_t)p * keys.bytes,
+                           .panel_bytes = keys.bytes,
+                           .q = tile->q + (size_t)first * dim,
+                           .head_dim = dim,
+                           .scores = scores + p * SAMP__KV_PANEL};
+        for (int r = first; r < tile->n_rows; r += step) {
+            int rows = smaller(step, tile->n_rows - r);
             score_functions[keys.stored][rows - 1][width - 1](&work);
+            work.q += (size_t)step * dim;
+            work.scores += step * SAMP_KV_BLOCK;
         }
     }
 }
 
-/* Scores of one row to p (times V's scale when there is one); new M and l, and the factor c for o.
- */
-static void softmax_row(samp__tile *tile, int row, const float *k_scales, const float *v_scales)
+/* Scales the scores of one row, hides what it does not see, and returns the new maximum. */
+static float scale_scores(samp__tile *tile, int row, const float *k_scales)
 {
     float *s = tile->scores + row * SAMP_KV_BLOCK;
-    int n = tile->n_visible[row], n_vectors = (n + SAMP_LANES - 1) / SAMP_LANES;
-    lanes score[SAMP_KV_BLOCK / SAMP_LANES], top = lanes_set(tile->max[row]);
-    for (int i = 0; i < n_vectors; i++) {
+    int n = tile->n_visible[row];
+    lanes top = lanes_set(tile->max[row]);
+    for (int i = 0; i < n; i += SAMP_LANES) {
         lanes factor = lanes_set(tile->scale);
-        if (k_scales) factor = lanes_mul(lanes_load(k_scales + i * SAMP_LANES), factor);
-        score[i] = lanes_mul(lanes_load(s + i * SAMP_LANES), factor);
-        if (n - i * SAMP_LANES < SAMP_LANES)
-            score[i] = lanes_first(score[i], lanes_set(-INFINITY), n - i * SAMP_LANES);
-        top = lanes_max(score[i], top); /* a NaN score is passed over */
+        if (k_scales) factor = lanes_mul(lanes_load(k_scales + i), factor);
+        lanes score = lanes_mul(lanes_load(s + i), factor);
+        if (n - i < SAMP_LANES) score = lanes_first(score, lanes_set(-INFINITY), n - i);
+        top = lanes_max(score, top); /* a NaN score is passed over */
+        lanes_store(s + i, score);
     }
-    float max = lanes_largest(top), old = tile->max[row];
-    lanes sum = lanes_set(0);
-    for (int i = 0; i < n_vectors; i++) {
-        lanes p = lanes_exp(lanes_sub(score[i], lanes_set(max)));
-        sum = lanes_add(sum, p);
-        if (v_scales) p = lanes_mul(p, lanes_load(v_scales + i * SAMP_LANES));
-        lanes_store(s + i * SAMP_LANES, p);
+    return lanes_largest(top);
+}
+
+/* Scores of one row to p, times V's scale when there is one; adds them to l. */
+static void scores_to_p(samp__tile *tile, int row, const float *v_scales)
+{
+    float *s = tile->scores + row * SAMP_KV_BLOCK;
+    int n_vectors = (tile->n_visible[row] + SAMP_LANES - 1) / SAMP_LANES;
+    lanes max = lanes_set(tile->max[row]), sum = lanes_set(0);
+    for (int i = 0; i < n_vectors; i += SAMP__EXP_CHAINS) {
+        lanes p[SAMP__EXP_CHAINS];
+        for (int c = 0; c < SAMP__EXP_CHAINS; c++)
+            p[c] = lanes_sub(lanes_load(s + (i + c) * SAMP_LANES), max);
+        lanes_exp_each(p, SAMP__EXP_CHAINS);
+        for (int c = 0; c < SAMP__EXP_CHAINS && i + c < n_vectors; c++) {
+            sum = lanes_add(sum, p[c]);
+            if (v_scales) p[c] = lanes_mul(p[c], lanes_load(v_scales + (i + c) * SAMP_LANES));
+            lanes_store(s + (i + c) * SAMP_LANES, p[c]);
+        }
     }
-    tile->max[row] = max;
-    tile->rescale[row] = samp_exp(old - max);
     tile->sum[row] = tile->sum[row] * tile->rescale[row] + lanes_sum(sum);
 }
 
-/* o of rows first …: keys that all rows of a register tile see together, then the few that only its
- * later rows see (in the block of the diagonal) row by row. */
-static void block_values(const samp_kv *kv, panels values, samp__tile *tile, int first, int n_keys)
+/* The online softmax of rows first …: new M, c for o, p, l. Each phase runs over all rows, so that
+ * the latency of one row's reductions hides behind the next row's. */
+static void block_softmax(samp__tile *tile, int first, const float *k_scales, const float *v_scales)
 {
-    size_t dim = kv->padded_dim;
-    int n_panels = (int)(dim / SAMP__KV_PANEL);
-    const float one = 1;
-    if (tile->n_rows - first > TILE_ROWS)
-        values = panels_to_float(values, n_panels, (size_t)n_keys, tile);
+    for (int row = first; row < tile->n_rows; row += SAMP_LANES) {
+        int n = smaller(SAMP_LANES, tile->n_rows - row);
+        float top[SAMP_LANES];
+        for (int i = 0; i < n; i++) top[i] = scale_scores(tile, row + i, k_scales);
+        lanes max = lanes_load_n(top, n);
+        lanes c = lanes_exp(lanes_sub(lanes_load_n(tile->max + row, n), max));
+        lanes_store_n(tile->rescale + row, c, n);
+        lanes_store_n(tile->max + row, max, n);
+    }
+    for (int row = first; row < tile->n_rows; row++) scores_to_p(tile, row, v_scales);
+}
+
+/* Keys that only the later rows of a register tile see (in the block of the diagonal), row by row. */
+static void diagonal_values(value_work work, value_function *one_row, const int *n_visible,
+                            int rows)
+{
+    const float one = 1; /* o is rescaled already */
+    work.begin = work.end;
+    work.rescale = &one;
+    for (int i = 1; i < rows; i++) {
+        work.p += SAMP_KV_BLOCK;
+        work.o += work.stride;
+        work.end = (size_t)n_visible[i];
+        if (work.end > work.begin) one_row(&work);
+    }
+}
+
+/* o of rows first …: the keys that all rows of a register tile see together, then the diagonal. */
+static void add_values(panels values, samp__tile *tile, int first, float *o, size_t stride,
+                       int n_panels)
+{
+    value_function *const(*functions)[TILE_PANELS] = value_functions[values.stored];
     for (int p = 0; p < n_panels; p += TILE_PANELS) {
         int width = smaller(TILE_PANELS, n_panels - p);
+        value_work work = {.values = values.data + (size_t)p * values.bytes,
+                           .panel_bytes = values.bytes,
+                           .p = tile->scores + first * SAMP_KV_BLOCK,
+                           .rescale = tile->rescale + first,
+                           .o = o + (size_t)first * stride + p * SAMP__KV_PANEL,
+                           .stride = stride};
         for (int r = first; r < tile->n_rows; r += TILE_ROWS) {
             int rows = smaller(TILE_ROWS, tile->n_rows - r);
-            size_t shared = (size_t)tile->n_visible[r];
-            value_work work = {.values = values,
-                               .p = tile->scores + r * SAMP_KV_BLOCK,
-                               .rescale = tile->rescale + r,
-                               .end = shared,
-                               .stride = dim,
-                               .o = tile->o + (size_t)r * dim + p * SAMP__KV_PANEL};
-            work.values.data += (size_t)p * values.bytes;
-            value_functions[values.stored][rows - 1][width - 1](&work);
-            for (int i = 1; i < rows; i++) {
-                value_work rest = work;
-                rest.p += i * SAMP_KV_BLOCK;
-                rest.rescale = &one;
-                rest.o += (size_t)i * dim;
-                rest.begin = shared;
-                rest.end = (size_t)tile->n_visible[r + i];
-                if (rest.end > shared) value_functions[values.stored][0][width - 1](&rest);
-            }
+            work.end = (size_t)tile->n_visible[r];
+            functions[rows - 1][width - 1](&work);
+            if (tile->n_visible[r + rows - 1] > tile->n_visible[r])
+                diagonal_values(work, functions[0][width - 1], tile->n_visible + r, rows);
+            work.p += TILE_ROWS * SAMP_KV_BLOCK;
+            work.rescale += TILE_ROWS;
+            work.o += TILE_ROWS * stride;
         }
     }
 }
 
-static void attention_block(const samp_kv *kv, const uint8_t *cell, samp__tile *tile, int first)
+static void attention_values(const samp_kv *kv, const uint8_t *cell, samp__tile *tile, int first,
+                             int panel, int n_panels)
 {
-    int n_keys = tile->n_visible[tile->n_rows - 1];
     bool scaled = kv->shape.type == SAMP_KV_INT8;
     const float *k_scales = scaled ? (const float *)(cell + kv->k_scales) : NULL;
     const float *v_scales = scaled ? (const float *)(cell + kv->v_scales) : NULL;
-    panels keys = {(int)kv->shape.type, cell,
-                   SAMP__KV_PANEL * kv->value_bytes * kv->shape.head_dim};
-    panels values = {(int)kv->shape.type, cell + kv->v_offset,
-                     SAMP__KV_PANEL * kv->value_bytes * SAMP_KV_BLOCK};
-    block_scores(kv, keys, tile, first, n_keys);
-    for (int row = first; row < tile->n_rows; row++) softmax_row(tile, row, k_scales, v_scales);
-    block_values(kv, values, tile, first, n_keys);
+    block_softmax(tile, first, k_scales, v_scales);
+    panels values = cell_values(kv, cell);
+    values.data += (size_t)panel * values.bytes;
+    size_t n_keys = (size_t)tile->n_visible[tile->n_rows - 1];
+    if (tile->n_rows - first > TILE_ROWS) values = panels_to_float(values, n_panels, n_keys, tile);
+    add_values(values, tile, first, tile->o + panel * SAMP__KV_PANEL, kv->padded_dim, n_panels);
 }
 
-static void attention_finish(const samp_kv *kv, const samp__tile *tile, int row, float *out)
+static void attention_finish(const samp_kv *kv, const samp__tile *tile, int row, int panel,
+                             int n_panels, float *out)
 {
     const float *o = tile->o + (size_t)row * kv->padded_dim;
     lanes l = lanes_set(tile->sum[row]);
-    size_t dim = kv->shape.head_dim, d = 0;
-    for (; d + SAMP_LANES <= dim; d += SAMP_LANES)
-        lanes_store(out + d, lanes_div(lanes_load(o + d), l));
-    int rest = (int)(dim - d);
-    if (rest) lanes_store_n(out + d, lanes_div(lanes_load(o + d), l), rest);
+    for (int p = panel; p < panel + n_panels; p++) {
+        int d = p * SAMP__KV_PANEL, n = smaller(SAMP__KV_PANEL, (int)kv->shape.head_dim - d);
+        lanes_store_n(out + d, lanes_div(lanes_load(o + d), l), n);
+    }
 }
 
 #define SAMP__ATTENTION_TABLE                                                                      \
     {                                                                                              \
-        .block = attention_block, .finish = attention_finish                                       \
+        .scores = attention_scores, .values = attention_values, .finish = attention_finish         \
     }
 
 #endif

@@ -14,12 +14,17 @@
 #define SAMP__SANITIZED
 #endif
 
+/* UNROLL: always. UNROLL_LINES: where GCC needs straight-line code to keep an array of sums in registers
+ * (its scalar replacement comes before the unrolling), and Clang would rather spill. */
 #if defined(SAMP__SANITIZED)
 #define UNROLL
+#define UNROLL_LINES
 #elif defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_LINES
 #else
 #define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_LINES UNROLL
 #endif
 
 #endif

@@ -144,7 +144,7 @@ INLINE void block_products(samp__kind kind, int m, int halves, int parts, const 
                            const uint8_t *lines, const uint8_t *q, __m256i table, __m256i sum[][4])
 {
     const __m256i low_byte = _mm256_set1_epi16(0xff);
-    UNROLL
+    UNROLL_LINES
     for (size_t j = 0; j < 8; j++) {
         UNROLL
         for (int part = 0; part < 2; part++) {
@@ -294,6 +294,11 @@ static void integers(const samp__product *product)
 INLINE __m256 load_values(samp__kind kind, const uint8_t *line, int h)
 {
     if (kind == SAMP__FP32) return _mm256_loadu_ps((const float *)line + 8 * h);
+    if (kind == SAMP__FP8) { /* E4M3's bits as an FP16: the value * 2^-8 */
+        __m128i code = _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)(line + 8 * h)));
+        return _mm256_cvtph_ps(
+            _mm_and_si128(_mm_slli_epi16(code, 7), _mm_set1_epi16((short)0xbfff)));
+    }
     __m128i v = _mm_loadu_si128((const __m128i *)(line + 16 * h));
     if (kind == SAMP__FP16) return _mm256_cvtph_ps(v);
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(v), 16));
@@ -321,6 +326,13 @@ INLINE void float_tile(samp__kind kind, int m, int n_groups, const samp__product
                                     y[t * 2 * n_groups + g]);
         }
     }
+    if (kind == SAMP__FP8)
+        for (int g = 0; g < 2 * n_groups; g++) {
+            const uint8_t *at = weight->data + (group + (size_t)g / 2) * weight->group_bytes;
+            __m256 scale = _mm256_loadu_ps(samp__row_scales(weight, at) + 8 * (g % 2));
+            for (int t = 0; t < m; t++)
+                y[t * 2 * n_groups + g] = _mm256_mul_ps(y[t * 2 * n_groups + g], scale);
+        }
     size_t row = group * SAMP__ROWS, room = (size_t)n_groups * SAMP__ROWS;
     size_t n = weight->rows - row < room ? weight->rows - row : room;
     _Alignas(32) float values[64];
@@ -352,11 +364,14 @@ typedef void float_function(const samp__product *product, size_t group, size_t t
 FLOAT_TILES(FP32)
 FLOAT_TILES(BF16)
 FLOAT_TILES(FP16)
+FLOAT_TILES(FP8)
 
 static const struct {
     float_function *one, *groups, *tokens; /* 1 x 1, 1 token x 4 groups, 4 tokens x 1 group */
-} float_tiles[] = {
-    {FP32_1x1, FP32_1x4, FP32_4x1}, {BF16_1x1, BF16_1x4, BF16_4x1}, {FP16_1x1, FP16_1x4, FP16_4x1}};
+} float_tiles[] = {{FP32_1x1, FP32_1x4, FP32_4x1},
+                   {BF16_1x1, BF16_1x4, BF16_4x1},
+                   {FP16_1x1, FP16_1x4, FP16_4x1},
+                   {FP8_1x1, FP8_1x4, FP8_4x1}};
 
 static void floats(const samp__product *product)
 {

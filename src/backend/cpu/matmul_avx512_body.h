@@ -109,14 +109,14 @@ INLINE __m512i expand(samp__kind kind, const uint8_t *lines, size_t j, int part,
     __m512i v = _mm512_loadu_si512(lines + j * SAMP__LINE);
     if (kind == SAMP__NIBBLE || kind == SAMP__NIBBLE32) return look_up(v, part, table);
     v = _mm512_and_si512(part ? _mm512_srli_epi16(v, 4) : v, _mm512_set1_epi8(15));
-    const uint8_t *high = lines + 8 * SAMP__LINE;
-    size_t line = kind == SAMP__INT5 ? j / 4 : j / 2;
-    unsigned shift =
-        kind == SAMP__INT5 ? 2 * (j % 4) + (unsigned)part : 4 * (j % 2) + 2 * (unsigned)part;
-    __m512i bits = _mm512_loadu_si512(high + line * SAMP__LINE);
-    bits = _mm512_srl_epi16(bits, _mm_cvtsi32_si128((int)shift));
-    bits = _mm512_and_si512(bits, _mm512_set1_epi8(kind == SAMP__INT5 ? 1 : 3));
-    return _mm512_or_si512(v, _mm512_slli_epi16(bits, 4));
+    /* 1 or 2 high bits; where j is a constant the shift is one instruction at most. */
+    const int width = kind == SAMP__INT5 ? 1 : 2, per_byte = 8 / width / 2;
+    const int shift = width * (2 * (int)(j % (size_t)per_byte) + part) - 4;
+    __m512i bits = _mm512_loadu_si512(lines + (8 + j / (size_t)per_byte) * SAMP__LINE);
+    if (shift < 0) bits = _mm512_slli_epi16(bits, (unsigned)-shift);
+    if (shift > 0) bits = _mm512_srli_epi16(bits, (unsigned)shift);
+    return _mm512_or_si512(v,
+                           _mm512_and_si512(bits, _mm512_set1_epi8((char)(width == 1 ? 16 : 48))));
 }
 
 INLINE __m512i broadcast_four(const uint8_t *q)
@@ -149,6 +149,7 @@ INLINE void block_products(samp__kind kind, int bits, int m, int groups, int par
             }
         }
     }
+    UNROLL_LINES
     for (size_t j = 0; j < 8; j++) {
         UNROLL
         for (int part = 0; part < 2; part++) {
@@ -300,6 +301,11 @@ static void integers(const samp__product *product)
 INLINE __m512 load_values(samp__kind kind, const uint8_t *line)
 {
     if (kind == SAMP__FP32) return _mm512_loadu_ps(line);
+    if (kind == SAMP__FP8) { /* E4M3's bits as an FP16: the value * 2^-8 */
+        __m256i code = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)line));
+        return _mm512_cvtph_ps(
+            _mm256_and_si256(_mm256_slli_epi16(code, 7), _mm256_set1_epi16((short)0xbfff)));
+    }
     __m256i v = _mm256_loadu_si256((const __m256i *)line);
     if (kind == SAMP__FP16) return _mm512_cvtph_ps(v);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
@@ -326,6 +332,12 @@ INLINE void float_tile(samp__kind kind, int m, int n_groups, const samp__product
                     _mm512_fmadd_ps(w, _mm512_set1_ps(x[(size_t)t * weight->cols + k]), y[t + g]);
         }
     }
+    if (kind == SAMP__FP8)
+        for (int g = 0; g < n_groups; g++) {
+            const uint8_t *at = weight->data + (group + (size_t)g) * weight->group_bytes;
+            __m512 scale = _mm512_loadu_ps(samp__row_scales(weight, at));
+            for (int t = 0; t < m; t++) y[t + g] = _mm512_mul_ps(y[t + g], scale);
+        }
     size_t row = group * SAMP__ROWS, room = (size_t)n_groups * SAMP__ROWS;
     size_t n = weight->rows - row < room ? weight->rows - row : room;
     _Alignas(64) float values[FLOAT_TILE * SAMP__ROWS];
@@ -356,11 +368,14 @@ typedef void float_function(const samp__product *product, size_t group, size_t t
 FLOAT_TILES(FP32)
 FLOAT_TILES(BF16)
 FLOAT_TILES(FP16)
+FLOAT_TILES(FP8)
 
 static const struct {
     float_function *one, *groups, *tokens; /* 1 x 1, 1 token x 8 groups, 8 tokens x 1 group */
-} float_tiles[] = {
-    {FP32_1x1, FP32_1x8, FP32_8x1}, {BF16_1x1, BF16_1x8, BF16_8x1}, {FP16_1x1, FP16_1x8, FP16_8x1}};
+} float_tiles[] = {{FP32_1x1, FP32_1x8, FP32_8x1},
+                   {BF16_1x1, BF16_1x8, BF16_8x1},
+                   {FP16_1x1, FP16_1x8, FP16_8x1},
+                   {FP8_1x1, FP8_1x8, FP8_8x1}};
 
 static void floats(const samp__product *product)
 {

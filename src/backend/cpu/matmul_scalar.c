@@ -80,18 +80,21 @@ static float value(samp__kind kind, const uint8_t *line, size_t row)
 {
     if (kind == SAMP__FP16) return samp_fp16_to_float(((const uint16_t *)line)[row]);
     if (kind == SAMP__BF16) return samp_bf16_to_float(((const uint16_t *)line)[row]);
+    if (kind == SAMP__FP8) return samp__fp8_value(line[row]);
     return ((const float *)line)[row];
 }
 
 static void float_group(const samp__product *product, size_t group, size_t token, float *y)
 {
     const samp_weight *weight = product->weight;
-    const uint8_t *line = weight->data + group * weight->group_bytes;
+    const uint8_t *at = weight->data + group * weight->group_bytes, *line = at;
     const float *x = product->x + token * weight->cols;
-    size_t line_bytes = weight->group_bytes / weight->cols;
+    size_t line_bytes = SAMP__ROWS * samp__kinds[weight->kind].lines;
     for (size_t k = 0; k < weight->cols; k++, line += line_bytes)
         for (size_t r = 0; r < SAMP__ROWS; r++)
             y[r] = fmaf(value(weight->kind, line, r), x[k], y[r]);
+    if (weight->kind == SAMP__FP8)
+        for (size_t r = 0; r < SAMP__ROWS; r++) y[r] *= samp__row_scales(weight, at)[r];
 }
 
 static void each_group(const samp__product *product,

@@ -13,6 +13,8 @@
 
 #if defined(SAMP__LANES_SCALAR)
 
+enum { SAMP__EXP_CHAINS = 1 }; /* of lanes_exp_each */
+
 typedef struct lanes {
     float v[SAMP_LANES];
 } lanes;
@@ -96,6 +98,8 @@ SAMP__INLINE uint32_t lanes_largest_bits(lanes a) { return samp_max_bits(a.v, SA
 #elif defined(SAMP__LANES_AVX2)
 
 #include <immintrin.h>
+
+enum { SAMP__EXP_CHAINS = 2 };
 
 typedef struct lanes {
     __m256 lo, hi;
@@ -258,6 +262,8 @@ SAMP__INLINE void lanes_load_pairs(const float *p, lanes *first, lanes *second)
 
 #include <immintrin.h>
 
+enum { SAMP__EXP_CHAINS = 4 };
+
 typedef __m512 lanes;
 
 SAMP__INLINE __mmask16 samp__mask(int n) { return (__mmask16)((1u << n) - 1); }
@@ -376,22 +382,34 @@ SAMP__INLINE uint32_t lanes_largest_bits(lanes a)
 
 #endif
 
-/* samp_exp of every lane. */
+/* samp_exp of every lane of n vectors, step by step, so that n independent chains hide each other's
+ * latency; n is a constant. */
+SAMP__INLINE void lanes_exp_each(lanes *x, int n)
+{
+    static const float coefficients[] = {1.3981999507e-3f,
+                                         8.3334519073e-3f,
+                                         4.1665795894e-2f,
+                                         1.6666665459e-1f,
+                                         5.0000001201e-1f,
+                                         1.0f,
+                                         1.0f};
+    lanes whole[SAMP__EXP_CHAINS], r[SAMP__EXP_CHAINS], p[SAMP__EXP_CHAINS];
+    for (int i = 0; i < n; i++) {
+        r[i] = lanes_min(x[i], lanes_set(88.0f));
+        whole[i] = lanes_round(lanes_mul(r[i], lanes_set(1.44269504f)));
+    }
+    for (int i = 0; i < n; i++) r[i] = lanes_fma(whole[i], lanes_set(-0.693359375f), r[i]);
+    for (int i = 0; i < n; i++) r[i] = lanes_fma(whole[i], lanes_set(2.12194440e-4f), r[i]);
+    for (int i = 0; i < n; i++) p[i] = lanes_set(1.9875691500e-4f);
+    for (int k = 0; k < 7; k++)
+        for (int i = 0; i < n; i++) p[i] = lanes_fma(p[i], r[i], lanes_set(coefficients[k]));
+    for (int i = 0; i < n; i++) x[i] = lanes_where_above(lanes_scale(p[i], whole[i]), x[i], -87.3f);
+}
+
 SAMP__INLINE lanes lanes_exp(lanes x)
 {
-    lanes clamped = lanes_min(x, lanes_set(88.0f));
-    lanes n = lanes_round(lanes_mul(clamped, lanes_set(1.44269504f)));
-    lanes r = lanes_fma(n, lanes_set(-0.693359375f), clamped);
-    r = lanes_fma(n, lanes_set(2.12194440e-4f), r);
-    lanes p = lanes_set(1.9875691500e-4f);
-    p = lanes_fma(p, r, lanes_set(1.3981999507e-3f));
-    p = lanes_fma(p, r, lanes_set(8.3334519073e-3f));
-    p = lanes_fma(p, r, lanes_set(4.1665795894e-2f));
-    p = lanes_fma(p, r, lanes_set(1.6666665459e-1f));
-    p = lanes_fma(p, r, lanes_set(5.0000001201e-1f));
-    p = lanes_fma(p, r, lanes_set(1.0f));
-    p = lanes_fma(p, r, lanes_set(1.0f));
-    return lanes_where_above(lanes_scale(p, n), x, -87.3f);
+    lanes_exp_each(&x, 1);
+    return x;
 }
 
 #endif

@@ -19,6 +19,7 @@ static samp__kind kind_of(const samp_weight_source *source, bool exact)
     }
     if (!exact && id == SAMP_FORMAT_BF16) return SAMP__BF16;
     if (!exact && id == SAMP_FORMAT_FP16) return SAMP__FP16;
+    if (!exact && id == SAMP_FORMAT_FP8) return SAMP__FP8;
     return SAMP__FP32;
 }
 
@@ -48,6 +49,7 @@ static samp_status weight_shape(samp_weight *weight, const samp_weight_source *s
     if (samp__is_float(weight)) {
         weight->activation_bits = 32;
         weight->group_bytes = weight->cols * SAMP__ROWS * samp__kinds[weight->kind].lines;
+        if (weight->kind == SAMP__FP8) weight->group_bytes += SAMP__ROWS * sizeof(float);
     } else {
         if (source->activation_bits != 8 && source->activation_bits != 16)
             return samp_fail(error, SAMP_INVALID,

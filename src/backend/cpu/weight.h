@@ -20,7 +20,8 @@
  *             float row_scale [16], then int8 [blocks][scales a block][16], padded to 64 bytes:
  *             scale = row_scale * code
  *
- * Float kinds: column k of a group is a line of 16 values, FP32, BF16 or FP16. */
+ * Float kinds: column k of a group is a line of 16 values, FP32, BF16, FP16 or FP8. After an FP8 group's lines
+ * come its 16 row scales (scale of samp_row_form), by which finished sums are multiplied. */
 #ifndef SAMP_CPU_WEIGHT_H
 #define SAMP_CPU_WEIGHT_H
 
@@ -40,7 +41,8 @@ enum { SAMP__ROWS = 16, SAMP__BLOCK = 64, SAMP__LINE = 64 };
     X(INT6, 12, 1, 5)                                                                              \
     X(FP32, 4, 0, 0)                                                                               \
     X(BF16, 2, 0, 0)                                                                               \
-    X(FP16, 2, 0, 0)
+    X(FP16, 2, 0, 0)                                                                               \
+    X(FP8, 1, 0, 0)
 
 typedef enum samp__kind {
 #define X(id, lines, scales, zero) SAMP__##id,
@@ -86,6 +88,18 @@ struct samp_weight {
 static inline bool samp__is_float(const samp_weight *weight)
 {
     return weight->kind >= SAMP__INTEGER_KINDS;
+}
+
+/* An FP8 weight as kernels multiply it: E4M3's value * 2^-8, its bits as an FP16. */
+static inline float samp__fp8_value(uint8_t code)
+{
+    return samp_fp16_to_float((uint16_t)((code & 0x80u) << 8 | (code & 0x7fu) << 7));
+}
+
+/* The row scales of an FP8 group. */
+static inline const float *samp__row_scales(const samp_weight *weight, const uint8_t *group)
+{
+    return (const float *)(group + weight->cols * SAMP__ROWS);
 }
 
 /* Scale s of block b of a row. */

@@ -90,13 +90,16 @@ static void pack_integers(const pack_job *job, size_t row, size_t n, const int8_
                      t + r * columns + b * SAMP__BLOCK);
 }
 
-/* One group from values of 2 or 4 bytes, [n][cols], n <= 16: a transposition. */
+/* One group from values of 1, 2 or 4 bytes, [n][cols], n <= 16: a transposition. */
 static void pack_values(const samp_weight *weight, size_t row, size_t n, const uint8_t *values)
 {
     size_t cols = weight->cols;
     uint8_t *group = weight->data + row / SAMP__ROWS * weight->group_bytes;
     if (n < SAMP__ROWS) memset(group, 0, weight->group_bytes);
-    if (samp__kinds[weight->kind].lines == sizeof(uint16_t)) {
+    if (weight->kind == SAMP__FP8) {
+        for (size_t r = 0; r < n; r++)
+            for (size_t k = 0; k < cols; k++) group[k * SAMP__ROWS + r] = values[r * cols + k];
+    } else if (samp__kinds[weight->kind].lines == sizeof(uint16_t)) {
         uint16_t *to = (uint16_t *)group;
         for (size_t r = 0; r < n; r++)
             for (size_t k = 0; k < cols; k++)
@@ -181,6 +184,11 @@ static void pack_panel(pack_job *job, const pack_scratch *scratch, size_t row0)
         else
             pack_integers(job, row0 + r, rows, scratch->rows.t + r * columns,
                           scratch->rows.scale + r * per_row);
+        if (weight->kind == SAMP__FP8) {
+            uint8_t *group = weight->data + (row0 + r) / SAMP__ROWS * weight->group_bytes;
+            samp_row_form(source->format->id, source->layout, panel, row0 + r, rows, NULL,
+                          (float *)samp__row_scales(weight, group));
+        }
     }
 }
 

@@ -47,6 +47,7 @@ static float float_value(samp__kind kind, const uint8_t *at)
     uint32_t bits = 0;
     memcpy(&bits, at, samp__kinds[kind].lines); /* little-endian: the low bytes */
     if (kind == SAMP__FP16) return samp_fp16_to_float((uint16_t)bits);
+    if (kind == SAMP__FP8) return samp__fp8_value((uint8_t)bits);
     if (kind == SAMP__BF16) return samp_bf16_to_float((uint16_t)bits);
     return samp_bits_float(bits);
 }
@@ -56,6 +57,8 @@ static void float_row(const samp_weight *weight, const uint8_t *group, size_t r,
     size_t bytes = samp__kinds[weight->kind].lines;
     for (size_t k = 0; k < weight->cols; k++)
         out[k] = float_value(weight->kind, group + (k * SAMP__ROWS + r) * bytes);
+    if (weight->kind == SAMP__FP8)
+        for (size_t k = 0; k < weight->cols; k++) out[k] *= samp__row_scales(weight, group)[r];
 }
 
 /* scale*t, where that is the exact value. */

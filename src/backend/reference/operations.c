@@ -91,6 +91,7 @@ static samp_status run_matmul(samp_device *device, const samp__op *op, samp_erro
             for (size_t r = 0; r < rows; r++) {
                 float y = weight->group ? integer_product(weight, device, r)
                                         : float_product(weight->floats + r * cols, row, cols);
+                if (weight->row_scale) y *= weight->row_scale[r];
                 out[r] = op->add ? out[r] + y : y;
             }
         }
@@ -217,9 +218,13 @@ static samp_status run_attention(samp_device *device, const samp__op *op, samp_e
 static void run_embed(const samp__op *op)
 {
     size_t cols = op->weights[0]->layout.cols;
-    for (uint32_t i = 0; i < op->batch->n_tokens; i++)
-        memcpy(op->outs[0]->values + i * cols,
-               op->weights[0]->floats + (size_t)op->batch->tokens[i] * cols, cols * sizeof(float));
+    const samp_weight *weight = op->weights[0];
+    for (uint32_t i = 0; i < op->batch->n_tokens; i++) {
+        size_t row = (size_t)op->batch->tokens[i];
+        float *out = op->outs[0]->values + i * cols;
+        memcpy(out, weight->floats + row * cols, cols * sizeof(float));
+        for (size_t c = 0; weight->row_scale && c < cols; c++) out[c] *= weight->row_scale[row];
+    }
 }
 
 samp_status samp__reference_run(samp_device *device, const samp__op *op, samp_error *error)

@@ -16,11 +16,13 @@ struct samp_tensor {
  * them. */
 struct samp_weight {
     samp_layout layout;
-    int group;     /* columns a scale of the integer form; 0 = multiply in float */
-    int n_max;     /* input integers are -n_max … n_max */
-    int8_t *t;     /* [rows][cols_padded] */
-    float *scale;  /* [rows][cols_padded / group] */
-    float *floats; /* [rows][cols], exact values */
+    int group;        /* columns a scale of the integer form; 0 = multiply in float */
+    bool exact;       /* multiply by the decoded values themselves */
+    int n_max;        /* input integers are -n_max … n_max */
+    int8_t *t;        /* [rows][cols_padded] */
+    float *scale;     /* [rows][cols_padded / group] */
+    float *floats;    /* [rows][cols], exact values; with row_scale those of samp_row_form */
+    float *row_scale; /* [rows]; NULL: none */
 };
 
 /* Rows of head_dim elements, [layer][block][position in block][kv head]; index 0 keys, 1 values. */

@@ -61,6 +61,12 @@ static bool make_floats(samp_weight *weight, const samp_weight_source *source)
     if (!samp_mul(rows, weight->layout.cols, &n)) return false;
     weight->floats = samp_alloc(n, sizeof(float));
     if (!weight->floats) return false;
+    samp_format_id id = source->format->id;
+    if (!weight->exact && samp_row_form(id, &weight->layout, source->parts, 0, rows, NULL, NULL)) {
+        if (!(weight->row_scale = samp_alloc(rows, sizeof(float)))) return false;
+        return samp_row_form(id, &weight->layout, source->parts, 0, rows, weight->floats,
+                             weight->row_scale);
+    }
     source->format->decode(&weight->layout, source->parts, 0, rows, weight->floats);
     return true;
 }
@@ -72,6 +78,7 @@ samp_status samp__reference_weight_create(samp_device *device, const samp_weight
     if (!weight) return samp_fail(error, SAMP_NOMEM, "%s: out of memory", source->name);
     weight->layout = *source->layout;
     weight->group = device->exact ? 0 : samp_integer_group(source->layout, source->format->id);
+    weight->exact = device->exact;
     weight->n_max = source->activation_bits == 8 ? SAMP_A8_MAX : SAMP_A16_MAX;
     bool integers = weight->group != 0, floats = !integers || source->embed;
     if ((integers && !make_integers(weight, source)) || (floats && !make_floats(weight, source))) {
@@ -91,6 +98,7 @@ void samp__reference_weight_release(samp_device *device, samp_weight *weight)
     samp_free(weight->t);
     samp_free(weight->scale);
     samp_free(weight->floats);
+    samp_free(weight->row_scale);
     samp_free(weight);
 }
 

@@ -1,0 +1,258 @@
+/* samp measure on small models: layer by layer equals the whole model; a stopped run goes on to the same result; errors equal
+ * a direct computation; probes and the whole are real KL divergences; bad input is refused. */
+#include "eval/compare.h"
+#include "plan/measure.h"
+#include "plan/plan.h"
+#include "run/layered.h"
+#include "support/tiny_session.h"
+
+#include <math.h>
+#include <unistd.h>
+
+enum { WINDOW = 48, WINDOWS = 5, TOKENS = WINDOW * WINDOWS + 7 };
+
+static char *folder, *scratch;
+static int32_t tokens[TOKENS];
+static samp_config config;
+
+static int set_up(void **state)
+{
+    (void)state;
+    folder = tiny_folder();
+    scratch = tiny_folder();
+    config = tiny_config_even();
+    tiny_write(folder, &config, 11);
+    random_tokens(tokens, TOKENS, config.vocab_size, 3);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    tiny_remove(folder);
+    tiny_remove(scratch);
+    return 0;
+}
+
+static const char *in_scratch(const char *name)
+{
+    static char path[4][600];
+    static int next;
+    next = (next + 1) % 4;
+    snprintf(path[next], sizeof path[next], "%s/%s", scratch, name);
+    return path[next];
+}
+
+/* Stops after `left` reports. */
+static bool stop_after(void *context, const char *what, uint64_t done, uint64_t total)
+{
+    (void)what;
+    int *left = context;
+    assert_true(done <= total);
+    return (*left)-- > 0;
+}
+
+static samp_measure_options options_for(const char *work)
+{
+    return (samp_measure_options){.work_folder = in_scratch(work),
+                                  .tokens = tokens,
+                                  .n_tokens = TOKENS,
+                                  .window = WINDOW,
+                                  .probe_windows = 2,
+                                  .score_every = 3,
+                                  .n_threads = 2};
+}
+
+static samp_status measure_with(const samp_measure_options *options, samp_sensitivity *out,
+                                samp_error *error)
+{
+    samp_model *model;
+    OK(samp_model_open(&model, folder, e));
+    samp_status status = samp_measure(model, options, out, error);
+    samp_model_close(model);
+    return status;
+}
+
+static void layer_by_layer_equals_the_whole_model(void **state)
+{
+    (void)state;
+    samp_session *session = session_on(folder, (samp_session_options){.n_threads = 1});
+    float *expected = logits_of(session, tokens, WINDOW);
+    samp_model *model;
+    samp_layered *layered;
+    samp_layered_head *head;
+    float *x = samp_alloc((size_t)WINDOW * config.dim, sizeof *x);
+    float *logits = samp_alloc((size_t)WINDOW * config.vocab_size, sizeof *logits);
+    OK(samp_model_open(&model, folder, e));
+    OK(samp_layered_open(&layered, model, &(samp_session_options){.n_threads = 2}, WINDOW, e));
+    OK(samp_layered_embed(layered, NULL, tokens, WINDOW, x, e));
+    for (uint32_t layer = 0; layer < config.n_layers; layer++) {
+        samp_layered_block *block;
+        OK(samp_layered_block_create(layered, layer, NULL, &block, e));
+        OK(samp_layered_run(layered, block, WINDOW, x, NULL, e));
+        samp_layered_block_release(layered, block);
+    }
+    OK(samp_layered_head_create(layered, NULL, &head, e));
+    OK(samp_layered_logits(layered, head, x, WINDOW, logits, NULL, e));
+    assert_memory_equal(logits, expected, (size_t)WINDOW * config.vocab_size * sizeof *logits);
+    samp_layered_head_release(layered, head);
+    samp_layered_close(layered);
+    samp_model_close(model);
+    samp_session_close(session);
+    samp_free(expected);
+    samp_free(logits);
+    samp_free(x);
+}
+
+static void saved(const samp_sensitivity *s, const char *name, samp_buffer *out)
+{
+    OK(samp_sensitivity_save(s, in_scratch(name), e));
+    OK(samp_file_slurp(in_scratch(name), 1 << 24, out, e));
+}
+
+/* Stopped at several places and continued: the same file as without a stop. */
+static void a_stopped_run_goes_on(void **state)
+{
+    (void)state;
+    samp_sensitivity whole, parts;
+    samp_error error;
+    samp_measure_options options = options_for("whole");
+    assert_int_equal(measure_with(&options, &whole, &error), SAMP_OK);
+    options = options_for("parts");
+    int stops = 0;
+    for (int left = 9;; left += 7) {
+        int remaining = left;
+        options.progress = (samp_progress){stop_after, &remaining};
+        samp_status status = measure_with(&options, &parts, &error);
+        if (status == SAMP_OK) break;
+        assert_int_equal(status, SAMP_CANCELLED);
+        stops++;
+    }
+    assert_true(stops >= 3);
+    samp_buffer a = {0}, b = {0};
+    memcpy(whole.model, "m", 2), memcpy(parts.model, "m", 2);
+    saved(&whole, "a.json", &a);
+    saved(&parts, "b.json", &b);
+    assert_int_equal(a.length, b.length);
+    assert_memory_equal(a.data, b.data, a.length);
+    assert_int_not_equal(access(in_scratch("parts"), F_OK), 0); /* the work folder is gone */
+    samp_buffer_release(&a);
+    samp_buffer_release(&b);
+    samp_sensitivity_release(&whole);
+    samp_sensitivity_release(&parts);
+}
+
+static const samp_sensitivity_choice *choice_of(const samp_sensitivity_group *group,
+                                                samp_format_id id)
+{
+    for (uint32_t c = 0; c < group->n_choices; c++)
+        if (group->choices[c].format->id == id) return &group->choices[c];
+    fail_msg("%s lacks format %d", group->name, (int)id);
+    return NULL;
+}
+
+/* fp16's error needs no search and no scales: recompute it from weights and moments. */
+static void errors_equal_a_direct_computation(void **state)
+{
+    (void)state;
+    samp_sensitivity s;
+    samp_error error;
+    samp_measure_options options = options_for("errors");
+    options.moments_path = in_scratch("errors.safetensors");
+    assert_int_equal(measure_with(&options, &s, &error), SAMP_OK);
+    samp_model *model;
+    samp_safetensors *moments;
+    OK(samp_model_open(&model, folder, e));
+    OK(samp_safetensors_open(&moments, options.moments_path, e));
+    assert_int_equal(s.n_groups, config.n_layers * 4 + (config.tied_embeddings ? 1 : 2));
+    for (size_t g = 0; g < s.n_groups; g++) {
+        const samp_sensitivity_group *group = &s.groups[g];
+        char name[64];
+        snprintf(name, sizeof name, "%s.moment", group->name);
+        const samp_tensor_info *info = samp_safetensors_find(moments, name);
+        assert_non_null(info);
+        float *moment = samp_alloc(group->cols, sizeof *moment),
+              *w = samp_alloc(group->rows * group->cols, sizeof *w);
+        OK(samp_safetensors_read(moments, info, 0, moment, group->cols * sizeof *moment, e));
+        double change = 0, total = 0;
+        for (uint32_t i = 0; i < group->n_weights; i++) {
+            const samp_weight_ref *ref = NULL;
+            for (size_t k = 0; k < samp_model_count(model); k++)
+                if (strcmp(samp_model_at(model, k)->name, group->weights[i]) == 0)
+                    ref = samp_model_at(model, k);
+            assert_non_null(ref);
+            void *scales[SAMP_PARTS_MAX] = {0};
+            OK(samp_model_read_rows(model, ref, 0, ref->layout.rows, scales, w, e));
+            for (uint64_t k = 0; k < ref->layout.rows * ref->layout.cols; k++) {
+                double d = w[k] - (double)samp_fp16_to_float(samp_float_to_fp16(w[k])),
+                       m = moment[k % group->cols];
+                change += d * d * m, total += (double)w[k] * w[k] * m;
+            }
+        }
+        assert_float_equal(choice_of(group, SAMP_FORMAT_FP16)->error, change / total,
+                           1e-4 * change / total);
+        samp_free(moment);
+        samp_free(w);
+    }
+    samp_safetensors_close(moments);
+    samp_model_close(model);
+    samp_sensitivity_release(&s);
+}
+
+/* More bits cost more bytes and less divergence; every alpha is positive and finite; the file reads back the same. */
+static void sensitivity_makes_sense_and_reads_back(void **state)
+{
+    (void)state;
+    samp_sensitivity s, again;
+    samp_error error;
+    samp_measure_options options = options_for("sense");
+    assert_int_equal(measure_with(&options, &s, &error), SAMP_OK);
+    memcpy(s.model, "m", 2);
+    assert_int_equal(s.n_tokens, WINDOW * WINDOWS);
+    assert_int_equal(s.n_probe_tokens, 2 * (WINDOW / 3));
+    assert_true(s.bias > 0.3 && s.bias < 3);
+    static const samp_format_id order[] = {SAMP_FORMAT_NF4A, SAMP_FORMAT_INT5, SAMP_FORMAT_INT6,
+                                           SAMP_FORMAT_INT8, SAMP_FORMAT_FP16};
+    for (size_t g = 0; g < s.n_groups; g++) {
+        assert_true(s.groups[g].alpha > 0 && isfinite(s.groups[g].alpha));
+        for (size_t i = 1; i < sizeof order / sizeof *order; i++) {
+            const samp_sensitivity_choice *less = choice_of(&s.groups[g], order[i - 1]),
+                                          *more = choice_of(&s.groups[g], order[i]);
+            assert_true(less->bytes < more->bytes && less->kl > more->kl && more->kl >= 0);
+        }
+    }
+    samp_buffer a = {0}, b = {0};
+    saved(&s, "s.json", &a);
+    OK(samp_sensitivity_load(&again, in_scratch("s.json"), e));
+    saved(&again, "t.json", &b);
+    assert_int_equal(a.length, b.length);
+    assert_memory_equal(a.data, b.data, a.length);
+    samp_buffer_release(&a);
+    samp_buffer_release(&b);
+    samp_sensitivity_release(&s);
+    samp_sensitivity_release(&again);
+}
+
+static void bad_input_is_refused(void **state)
+{
+    (void)state;
+    samp_sensitivity s;
+    samp_error error;
+    samp_measure_options options = options_for("bad");
+    options.n_tokens = WINDOW - 1;
+    assert_int_equal(measure_with(&options, &s, &error), SAMP_INVALID);
+    assert_non_null(strstr(error.message, "window"));
+    options = options_for("bad");
+    options.work_folder = "/proc/nowhere/at/all";
+    assert_true(measure_with(&options, &s, &error) != SAMP_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(layer_by_layer_equals_the_whole_model),
+                                       cmocka_unit_test(a_stopped_run_goes_on),
+                                       cmocka_unit_test(errors_equal_a_direct_computation),
+                                       cmocka_unit_test(sensitivity_makes_sense_and_reads_back),
+                                       cmocka_unit_test(bad_input_is_refused)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
