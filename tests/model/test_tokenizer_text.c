@@ -88,9 +88,8 @@ static void check_texts(const samp_tokenizer *t, bool lossless, int n)
 static void test_texts_llama3(void **state)
 {
     (void)state;
-    samp_tokenizer *t = llama3_tokenizer();
+    const samp_tokenizer *t = llama3_tokenizer();
     check_texts(t, true, 1000);
-    samp_tokenizer_release(t);
 }
 
 static void test_texts_smollm2(void **state)
@@ -223,7 +222,7 @@ static void test_stories(void **state)
 
 /* ---- Writing ---- */
 
-static void check_written(samp_tokenizer *t, bool has_template)
+static void check_written(const samp_tokenizer *t)
 {
     samp_error error = {0};
     samp_tokenizer *again = NULL;
@@ -236,9 +235,10 @@ static void check_written(samp_tokenizer *t, bool has_template)
     assert_int_equal(samp_tokenizer_vocab(again), samp_tokenizer_vocab(t));
     assert_int_equal(samp_tokenizer_bos(again), samp_tokenizer_bos(t));
     assert_int_equal(samp_tokenizer_eos(again), samp_tokenizer_eos(t));
-    assert_int_equal(samp_tokenizer_chat_template(t) != NULL, has_template);
-    if (has_template)
-        assert_string_equal(samp_tokenizer_chat_template(again), samp_tokenizer_chat_template(t));
+    const char *chat_template = samp_tokenizer_chat_template(t);
+    const char *written = samp_tokenizer_chat_template(again);
+    assert_int_equal(chat_template != NULL, written != NULL);
+    if (chat_template) assert_string_equal(written, chat_template);
     samp_prng prng = {11};
     samp_buffer text = {0};
     for (int i = 0; i < 500; i++) {
@@ -267,31 +267,55 @@ static void check_written(samp_tokenizer *t, bool has_template)
     assert_string_equal(samp_tokenizer_chat_template(again), "{{ 1 }}");
     samp_tokenizer_release(again);
     assert_ok(samp_remove_folder(folder, &error), &error);
-    samp_tokenizer_release(t);
 }
 
 static void test_write_smollm2(void **state)
 {
     (void)state;
-    check_written(smollm2_tokenizer(), false);
+    samp_tokenizer *t = smollm2_tokenizer();
+    check_written(t);
+    samp_tokenizer_release(t);
 }
 
 static void test_write_llama3(void **state)
 {
     (void)state;
-    check_written(llama3_tokenizer(), false);
+    check_written(llama3_tokenizer());
 }
 
 static void test_write_sentencepiece(void **state)
 {
     (void)state;
-    check_written(gguf_tokenizer(TOKENIZERS "/ggml-vocab-llama-spm.gguf"), false);
+    samp_tokenizer *t = gguf_tokenizer(TOKENIZERS "/ggml-vocab-llama-spm.gguf");
+    check_written(t);
+    samp_tokenizer_release(t);
 }
 
 static void test_write_stories(void **state)
 {
     (void)state;
-    check_written(stories_tokenizer(), false);
+    samp_tokenizer *t = stories_tokenizer();
+    check_written(t);
+    samp_tokenizer_release(t);
+}
+
+static void test_write_config(void **state)
+{
+    (void)state;
+    samp_error error = {0};
+    samp_tokenizer *t = NULL;
+    static const char json[] =
+        "{\"added_tokens\": [{\"id\": 0, \"content\": \"<s>\", \"special\": true}, {\"id\": 7,"
+        " \"content\": \"tool call\", \"lstrip\": true}], \"model\": {\"vocab\": {\"</s>\": 1,"
+        " \"a\": 2, \" \": 3, \" a\": 4}, \"merges\": [[\" \", \"a\"]]}}";
+    static const char config[] =
+        "{\"bos_token\": \"<s>\", \"eos_token\": \"</s>\", \"add_bos_token\":"
+        " true, \"chat_template\": \"{{ \\\"é\\\" }}\\n\"}";
+    assert_ok(samp_tokenizer_parse(&t, json, strlen(json), config, strlen(config), "t", &error),
+              &error);
+    assert_encodes(t, "a a tool callX", false, "2 4 7");
+    check_written(t);
+    samp_tokenizer_release(t);
 }
 
 static void test_load_absent(void **state)
@@ -318,7 +342,8 @@ int main(void)
         cmocka_unit_test(test_write_llama3),
         cmocka_unit_test(test_write_sentencepiece),
         cmocka_unit_test(test_write_stories),
+        cmocka_unit_test(test_write_config),
         cmocka_unit_test(test_load_absent),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, release_llama3);
 }

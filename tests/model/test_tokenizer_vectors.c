@@ -49,9 +49,8 @@ static void test_smollm2_vectors(void **state)
 static void test_llama3_vectors(void **state)
 {
     (void)state;
-    samp_tokenizer *t = llama3_tokenizer();
+    const samp_tokenizer *t = llama3_tokenizer();
     check_vectors(t, TOKENIZERS "/ggml-vocab-llama-bpe.gguf", 46);
-    samp_tokenizer_release(t);
 }
 
 static void test_gguf_vectors(void **state)
@@ -159,9 +158,8 @@ static void test_golden_smollm2(void **state)
 static void test_golden_llama3(void **state)
 {
     (void)state;
-    samp_tokenizer *t = llama3_tokenizer();
+    const samp_tokenizer *t = llama3_tokenizer();
     check_golden(t, SAMP_GOLDEN "/tokenizer_llama3.tsv", 300);
-    samp_tokenizer_release(t);
 }
 
 int main(void)
@@ -172,5 +170,5 @@ int main(void)
         cmocka_unit_test(test_further_vocabularies), cmocka_unit_test(test_golden_smollm2),
         cmocka_unit_test(test_golden_llama3),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, release_llama3);
 }

@@ -174,11 +174,9 @@ static inline json_t *merges_of_ranks(json_t *const *texts, const json_t *vocab,
     return merges;
 }
 
-/* Llama 3 from its ranks. Skips where they are absent. */
-static inline samp_tokenizer *llama3_tokenizer(void)
+static inline samp_tokenizer *make_llama3(void)
 {
     enum { N = 128000 };
-    require_file(TOKENIZERS "/llama3_tokenizer.model");
     samp_buffer file = read_all(TOKENIZERS "/llama3_tokenizer.model"), text = {0};
     json_t *vocab = json_object(), *added = json_array(), **texts = calloc(N, sizeof *texts);
     char *rest = NULL;
@@ -215,6 +213,24 @@ static inline samp_tokenizer *llama3_tokenizer(void)
     samp_buffer_release(&text);
     samp_buffer_release(&file);
     return tokenizer_of(model, added, "null", LLAMA3_PRE_TOKENIZER, BYTE_LEVEL_DECODER);
+}
+
+/* Llama 3 from its ranks, made once a program (release_llama3 is the group's teardown). Skips where
+ * they are absent. */
+static samp_tokenizer *llama3_made;
+
+static inline const samp_tokenizer *llama3_tokenizer(void)
+{
+    require_file(TOKENIZERS "/llama3_tokenizer.model");
+    if (!llama3_made) llama3_made = make_llama3();
+    return llama3_made;
+}
+
+static inline int release_llama3(void **state)
+{
+    (void)state;
+    samp_tokenizer_release(llama3_made);
+    return 0;
 }
 
 /* tokenizer.json's model with a token for each byte (ids 0 … 255) and the merges given, each "left right"
