@@ -57,7 +57,7 @@ enum {
     SAMP__TOKEN_ADDED = 4,   /* found in the text before byte-pair encoding */
     SAMP__TOKEN_SPECIAL = 8, /* found only with parse_special, and never made from other text */
     SAMP__TOKEN_BYTE = 16,   /* "<0x0A>" of byte fallback */
-    SAMP__TOKEN_UNUSED = 32, /* has an id and a text, but no way leads to it */
+    SAMP__TOKEN_UNUSED = 32, /* GGUF: scores make no merge that gives it */
 };
 
 typedef struct samp__token {
@@ -152,7 +152,6 @@ struct samp_tokenizer {
     bool byte_level; /* a symbol is a byte of the text; else a character */
     bool byte_fallback; /* characters without a token become "<0x..>" tokens */
     bool fuse_unk, ignore_merges;
-    bool scored;                  /* merges come from scores (SentencePiece) */
     int32_t symbol_of_byte[256];  /* byte-level: its token; else its "<0x..>" token; -1 none */
     int32_t symbol_of_ascii[128]; /* character-level: a shortcut through by_text; -1 none */
     int32_t unk;                  /* token of what has none; -1: dropped */
@@ -163,8 +162,8 @@ struct samp_tokenizer {
 
     samp__transforms normalizer;
     samp__transforms
-        prefix; /* the pre-tokenizer's own changes of the text (Metaspace, add_prefix_space) */
-    samp__split *split;             /* NULL: a text is one word */
+        prefix;         /* the pre-tokenizer's changes of a text: Metaspace, add_prefix_space */
+    samp__split *split; /* NULL: a text is one word */
     samp__transforms token_decoder; /* replacements in a token's text, before its bytes are known */
     bool decode_byte_tokens;        /* "<0x0A>" stands for a byte */
     bool strip_leading_space;       /* decoding drops one space at the start of the whole text */
@@ -197,7 +196,7 @@ typedef struct samp__queue {
     size_t heap_count, heap_capacity;
     uint32_t limit; /* pairs of a lower rank are in the heap, others in their rank's list */
     samp__merge_queue_list *lists; /* [n_lists] one for each rank, in a long word */
-    uint32_t n_lists, free;  /* first block of those that can be used again, or SAMP__NONE */
+    uint32_t n_lists, free;        /* first block of those that can be used again, or SAMP__NONE */
     size_t lists_capacity;
     samp__merge_queue_block *blocks;
     size_t n_blocks, blocks_capacity;
@@ -297,11 +296,6 @@ samp_status samp__pattern_translate(samp_buffer *out, const char *pattern, size_
 samp_status samp__bpe_word(samp__scratch *s, const char *word, size_t n);
 void samp__scratch_release(samp__scratch *s);
 
-/* Reads a decoder and a post-processor (objects of tokenizer.json, or NULL). */
-samp_status samp__decoder_read(samp_tokenizer *t, const json_t *json, const char *where,
-                               samp_error *error);
-samp_status samp__post_processor_read(samp_tokenizer *t, const json_t *json, const char *where,
-                                      samp_error *error);
 /* Reads all four parts of a pipeline and keeps them for writing. */
 samp_status samp__pipeline_read(samp_tokenizer *t, const json_t *root, const char *where,
                                 samp_error *error);

@@ -41,7 +41,7 @@ static samp_status read_id(const json_t *value, const char *text, const char *wh
 static samp_status begin(samp_tokenizer *t, json_t *vocab, const json_t *added, const char *where,
                          samp_error *error)
 {
-    uint32_t id, highest = 0;
+    uint32_t id = 0, highest = 0;
     const char *text;
     json_t *value;
     json_object_foreach(vocab, text, value)
@@ -82,7 +82,7 @@ static samp_status read_added_token(samp_tokenizer *t, const json_t *item, const
                                     samp__added *added, const char *where, samp_error *error)
 {
     const char *text = "";
-    uint32_t id;
+    uint32_t id = 0;
     SAMP_TRY(samp_json_string(item, "content", true, &text, where, error));
     SAMP_TRY(read_id(json_object_get(item, "id"), text, where, &id, error));
     SAMP_TRY(samp_json_bool(item, "special", false, &added->special, where, error));

@@ -114,7 +114,6 @@ samp_status samp__merges_add_scores(samp_tokenizer *t, samp__merge_list *list, c
         status = add_splits(t, list, order[i].id, rank, where, error);
     }
     samp_free(order);
-    t->scored = true;
     return status;
 }
 

@@ -70,12 +70,6 @@ static samp_status read_decoder_step(samp_tokenizer *t, const json_t *json, int 
         where, type);
 }
 
-samp_status samp__decoder_read(samp_tokenizer *t, const json_t *json, const char *where,
-                               samp_error *error)
-{
-    return json ? read_decoder_step(t, json, 0, where, error) : SAMP_OK;
-}
-
 /* TemplateProcessing's list for one sequence: a special token in front of it is bos. What follows
  * the sequence (an eos) is for training and for encoders; a prompt to be continued does not get it.
  */
@@ -125,12 +119,6 @@ static samp_status read_processor_step(samp_tokenizer *t, const json_t *json, in
         where, type);
 }
 
-samp_status samp__post_processor_read(samp_tokenizer *t, const json_t *json, const char *where,
-                                      samp_error *error)
-{
-    return json ? read_processor_step(t, json, 0, where, error) : SAMP_OK;
-}
-
 /* A member that is an object, with a reference of its own; NULL when missing or null. */
 static json_t *keep(const json_t *root, const char *key)
 {
@@ -147,8 +135,9 @@ samp_status samp__pipeline_read(samp_tokenizer *t, const json_t *root, const cha
     t->json_decoder = keep(root, "decoder");
     SAMP_TRY(samp__normalizer_read(t, t->json_normalizer, where, error));
     SAMP_TRY(samp__pre_tokenizer_read(t, t->json_pre_tokenizer, where, error));
-    SAMP_TRY(samp__decoder_read(t, t->json_decoder, where, error));
-    return samp__post_processor_read(t, t->json_post_processor, where, error);
+    if (t->json_decoder) SAMP_TRY(read_decoder_step(t, t->json_decoder, 0, where, error));
+    if (!t->json_post_processor) return SAMP_OK;
+    return read_processor_step(t, t->json_post_processor, 0, where, error);
 }
 
 json_t *samp__sentencepiece_pipeline(bool add_space_prefix)
