@@ -63,6 +63,7 @@ static int by_preference(const void *a, const void *b)
 /* Of texts that are nearly the same the one of lowest priority is preferred. */
 static void mark_near_duplicates(samp_reservoir_stratum *stratum)
 {
+    if (stratum->count == 0) return;
     for (uint32_t i = 0; i < stratum->count; i++) stratum->heap[i].near_duplicate = false;
     qsort(stratum->heap, stratum->count, sizeof *stratum->heap, by_preference);
     for (uint32_t i = 1; i < stratum->count; i++) {
@@ -100,8 +101,8 @@ static uint64_t draw(samp_candidate *candidate)
     return candidate->length;
 }
 
-/* Up to n of the stratum's candidates: first each length class its share, then whatever is left
- * where a class had too few. */
+/* Up to n of the stratum's candidates: first each length class its share, without near duplicates;
+ * then, where a class had too few, whatever is preferred of the rest. */
 static uint64_t draw_stratum(samp_reservoir_stratum *stratum, uint64_t n, uint64_t *n_drawn)
 {
     uint8_t class_of[SAMP_LENGTH_BINS];
@@ -112,7 +113,7 @@ static uint64_t draw_stratum(samp_reservoir_stratum *stratum, uint64_t n, uint64
         samp_candidate *candidate = &stratum->heap[i];
         candidate->drawn = false;
         uint64_t *left = &quota[class_of[samp_length_bin(candidate->length)]];
-        if (*left == 0) continue;
+        if (*left == 0 || candidate->near_duplicate) continue;
         --*left;
         bytes += draw(candidate);
         drawn++;

@@ -10,9 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The spool is rewritten when it is this large and three quarters of it are dead. */
-#define SPOOL_SLACK ((uint64_t)64 << 20)
-
 /* A file that no name leads to: gone with the process, however it ends. */
 static samp_status open_spool(const char *folder, int *out, samp_error *error)
 {
@@ -58,6 +55,7 @@ samp_status samp_reservoir_init(samp_reservoir *reservoir, const char *folder, u
 {
     memset(reservoir, 0, sizeof *reservoir);
     reservoir->spool = -1, reservoir->keep = keep, reservoir->seed = seed;
+    reservoir->slack = (uint64_t)64 << 20;
     if ((size_t)snprintf(reservoir->folder, sizeof reservoir->folder, "%s", folder) >=
         sizeof reservoir->folder)
         return samp_fail(error, SAMP_LIMIT, "the path %.64s… is too long", folder);
@@ -209,7 +207,7 @@ samp_status samp_reservoir_offer(samp_reservoir *reservoir, const samp_log_recor
                       reservoir->folder, error));
     reservoir->spool_end += record->n;
     SAMP_TRY(keep(reservoir, stratum, &candidate, error));
-    if (reservoir->spool_end > SPOOL_SLACK && reservoir->spool_end / 4 > reservoir->live)
+    if (reservoir->spool_end > reservoir->slack && reservoir->spool_end / 4 > reservoir->live)
         return compact(reservoir, error);
     return SAMP_OK;
 }

@@ -36,10 +36,11 @@ typedef struct samp_reservoir {
     samp_reservoir_stratum strata[SAMP_STRATA_MAX];
     samp_seen seen;
     uint64_t seed, duplicates;
-    uint32_t keep; /* candidates a stratum */
-    int spool;     /* -1 = none */
-    uint64_t spool_end, live;
-    char folder[4096]; /* of the spool */
+    uint32_t keep;            /* candidates a stratum */
+    int spool;                /* -1 = none */
+    uint64_t spool_end, live; /* bytes in it; of candidates */
+    uint64_t slack;           /* below this size the spool is never rewritten */
+    char folder[4096];        /* of the spool */
 } samp_reservoir;
 
 /* folder: where the spool may lie (no other user can read it). */
