@@ -43,8 +43,9 @@ static void stored(const world *w, const float *x, float *values, float *scale)
     *scale = 1;
     if (w->shape.type == SAMP_KV_INT8) *scale = samp_kv_quantize(x, dim, q);
     for (uint32_t d = 0; d < dim; d++)
-        values[d] = w->shape.type == SAMP_KV_INT8 ? (float)q[d]
-                                                  : samp_fp16_to_float(samp_float_to_fp16(x[d]));
+        values[d] = w->shape.type == SAMP_KV_INT8   ? (float)q[d]
+                    : w->shape.type == SAMP_KV_FP16 ? samp_fp16_to_float(samp_float_to_fp16(x[d]))
+                                                    : x[d];
 }
 
 static void rotate(const world *w, uint32_t position, float *head)
@@ -286,6 +287,7 @@ static void run_ways(const world *w)
         run_world(w, (samp_cpu_level)level, MAX_LENGTH, 0, WAY_SPLIT, 3);
         run_world(w, (samp_cpu_level)level, 7, 2, WAY_FUSED, 2);
         run_world(w, (samp_cpu_level)level, 1, 20, WAY_SPLIT, 2);
+        run_world(w, (samp_cpu_level)level, 1, 0, WAY_SPLIT, 5);
         run_world(w, (samp_cpu_level)level, 33, 1, WAY_POOL, 3);
     }
 }
@@ -294,7 +296,7 @@ static void test_shapes(void **state)
 {
     (void)state;
     static const uint32_t dims[] = {2, 8, 64, 80, 128}, ratios[] = {1, 3, 4};
-    for (int type = SAMP_KV_FP16; type <= SAMP_KV_INT8; type++)
+    for (int type = SAMP_KV_FP16; type <= SAMP_KV_FP32; type++)
         for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
             for (size_t r = 0; r < sizeof ratios / sizeof *ratios; r++) {
                 world w;
@@ -307,7 +309,7 @@ static void test_shapes(void **state)
 static void test_largest_head(void **state)
 {
     (void)state;
-    for (int type = SAMP_KV_FP16; type <= SAMP_KV_INT8; type++) {
+    for (int type = SAMP_KV_FP16; type <= SAMP_KV_FP32; type++) {
         world w;
         world_init(&w, (samp_kv_type)type, SAMP__HEAD_DIM_MAX, 2, 5);
         run_world(&w, samp_cpu_host() > SAMP_CPU_AVX512 ? SAMP_CPU_AVX512 : samp_cpu_host(), 20, 1,
@@ -320,7 +322,7 @@ static void test_largest_head(void **state)
 static void test_not_finite(void **state)
 {
     (void)state;
-    for (int type = SAMP_KV_FP16; type <= SAMP_KV_INT8; type++)
+    for (int type = SAMP_KV_FP16; type <= SAMP_KV_FP32; type++)
         for (int level = 0; level <= (int)samp_cpu_host() && level <= SAMP_CPU_AVX512; level++) {
             samp_error error;
             samp_kv *kv;
