@@ -12,8 +12,7 @@ struct samp_tensor {
     float *values;
 };
 
-/* The integer form when products are in integers, floats when they are not or when `embed` needs
- * them. */
+/* The integer form when products are in integers; floats when they are not or `embed` needs them. */
 struct samp_weight {
     samp_layout layout;
     int group;        /* columns a scale of the integer form; 0 = multiply in float */
