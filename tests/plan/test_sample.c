@@ -269,7 +269,7 @@ static void near_duplicates_come_last(void **state)
         samp_buffer_clear(&line);
         for (int w = 0; w < 300; w++)
             samp_buffer_printf(&line, "word%u ",
-                               i < 20 ? w : (unsigned)samp_prng_below(&prng, 100000));
+                               i < 20 ? (unsigned)w : (unsigned)samp_prng_below(&prng, 100000));
         fprintf(file, "{\"kind\":\"k\",\"text\":\"%s %d\"}\n", line.data, i);
     }
     fclose(file);
