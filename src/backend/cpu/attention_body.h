@@ -14,10 +14,10 @@
  * once, in scratch, for all of them.
  *
  * A block of 64 keys costs a row 2*64*head_dim multiply-adds and 64 exponentials, and reads
- * 2*64*head_dim values for all rows. Measured on one core of an AMD EPYC (Zen 1, AVX2, 2026-11) as a
- * share of the multiply-add peak of the same run (18 to 24 G/s), head_dim 64: from float, scores 81 % with two rows
- * (70 % with four), values 93 %; from fp16 and three rows (decode), 45 and 49 %: Zen 1 takes 3 cycles
- * to convert 8 halves. Whole: tests/cpu/test_attention_speed.c. */
+ * 2*64*head_dim values for all rows. Measured on one core of an AMD EPYC (Zen 1, AVX2, 2026-11),
+ * head_dim 64, as a share of the multiply-add peak of the same run (18 to 24 G/s): from float, scores
+ * 81 % with two rows (70 % with four), values 93 %; from fp16 and three rows (decode), 45 and 49 %:
+ * Zen 1 takes 3 cycles to convert 8 halves. Whole: tests/cpu/test_attention_speed.c. */
 #ifndef SAMP_CPU_ATTENTION_BODY_H
 #define SAMP_CPU_ATTENTION_BODY_H
 
