@@ -72,6 +72,7 @@ int samp_command_main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN); /* `samp … | head` ends with a write error, not a signal */
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit gives a write error with its clear message */
     if (argc < 2) {
         samp_help_overview(stderr);
         return SAMP_EXIT_USAGE;
