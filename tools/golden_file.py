@@ -1,4 +1,4 @@
-"""The container of every binary file under tests/golden: a list of named arrays, made to be read from C with fread.
+"""The container of every binary file under tests/golden: named arrays, to be read from C with fread.
 
 All numbers are little-endian.
     header      char magic[8] = "SAMPGOLD"; uint32 version = 1; uint32 n_entries
@@ -15,18 +15,21 @@ import struct
 import numpy as np
 
 MAGIC, VERSION = b"SAMPGOLD", 1
-DTYPES = {"u8": (0, 1), "i8": (1, 1), "f16": (2, 2), "bf16": (3, 2), "f32": (4, 4), "i32": (5, 4), "f64": (6, 8)}
-NUMPY_NAMES = {"uint8": "u8", "int8": "i8", "float16": "f16", "float32": "f32", "int32": "i32", "float64": "f64"}
+DTYPES = {"u8": (0, 1), "i8": (1, 1), "f16": (2, 2), "bf16": (3, 2), "f32": (4, 4), "i32": (5, 4),
+          "f64": (6, 8)}
+NUMPY_NAMES = {"uint8": "u8", "int8": "i8", "float16": "f16", "float32": "f32", "int32": "i32",
+               "float64": "f64"}
 
 
 def write(path, entries):
-    """entries: {name: array, bytes, or (dtype name, array)}; bfloat16 comes as ("bf16", array of its 16-bit patterns)."""
+    """entries: {name: array, bytes, or (dtype name, array)}; bfloat16 is ("bf16", its 16-bit patterns)."""
     with open(path, "wb") as out:
         out.write(struct.pack("<8sII", MAGIC, VERSION, len(entries)))
         for name, value in entries.items():
             if isinstance(value, bytes):
                 value = np.frombuffer(value, np.uint8)
-            dtype, array = value if isinstance(value, tuple) else (NUMPY_NAMES[value.dtype.name], value)
+            dtype, array = value if isinstance(value, tuple) else (NUMPY_NAMES[value.dtype.name],
+                                                                   value)
             code, size = DTYPES[dtype]
             data = np.ascontiguousarray(array).tobytes()
             assert len(name) < 48 and len(data) % size == 0
