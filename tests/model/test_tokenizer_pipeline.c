@@ -57,6 +57,18 @@ static void check_pattern(const char *regex, const char *text, const char *expec
     json_decref(step);
 }
 
+/* An empty match right behind a match does not count: "aa" is joined with what follows it. */
+static void test_empty_matches(void **state)
+{
+    (void)state;
+    static const char *const merges[] = {"a a", "aa b"};
+    samp_tokenizer *t = small(merges, 2,
+                              "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"a*\"},"
+                              " \"behavior\": \"MergedWithNext\"}");
+    assert_pieces(t, "aabb", false, "aab|b");
+    samp_tokenizer_release(t);
+}
+
 static void test_patterns(void **state)
 {
     (void)state;
@@ -248,7 +260,7 @@ static void test_added_tokens(void **state)
         " {\"id\": 302, \"content\": \"<user>\", \"normalized\": false},"
         " {\"id\": 303, \"content\": \"<l>\", \"special\": true, \"lstrip\": true},"
         " {\"id\": 304, \"content\": \"<r>\", \"special\": true, \"rstrip\": true},"
-        " {\"id\": 305, \"content\": \"word\", \"special\": false, \"single_word\": true},"
+        " {\"id\": 305, \"content\": \"word\", \"normalized\": false, \"single_word\": true},"
         " {\"id\": 306, \"content\": \"<us\", \"special\": true}]",
         "null");
     assert_pieces(t, "xx<s>xx", true, "xx|<s>|xx");
@@ -264,6 +276,7 @@ static void test_added_tokens(void **state)
     assert_pieces(t, " word.", false, " |word|.");
     assert_pieces(t, "words", false, "w|o|r|d|s");
     assert_pieces(t, "éword", false, "\xc3|\xa9|w|o|r|d");
+    assert_pieces(t, "aword<user>", false, "a|w|o|r|d|<user>");
     assert_int_equal(samp_tokenizer_find(t, "<s>"), 300);
     assert_int_equal(samp_tokenizer_find(t, "<none>"), -1);
     assert_true(samp_tokenizer_is_special(t, 300));
@@ -475,14 +488,14 @@ static void test_config(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_split_behaviors),  cmocka_unit_test(test_patterns),
-        cmocka_unit_test(test_white_space),      cmocka_unit_test(test_digits),
-        cmocka_unit_test(test_invalid_utf8),     cmocka_unit_test(test_byte_fallback),
-        cmocka_unit_test(test_unknown),          cmocka_unit_test(test_metaspace),
-        cmocka_unit_test(test_unicode_forms),    cmocka_unit_test(test_added_tokens),
-        cmocka_unit_test(test_normalized_added), cmocka_unit_test(test_ignore_merges),
-        cmocka_unit_test(test_refused_models),   cmocka_unit_test(test_refused_parts),
-        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_split_behaviors), cmocka_unit_test(test_empty_matches),
+        cmocka_unit_test(test_patterns),        cmocka_unit_test(test_white_space),
+        cmocka_unit_test(test_digits),          cmocka_unit_test(test_invalid_utf8),
+        cmocka_unit_test(test_byte_fallback),   cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_metaspace),       cmocka_unit_test(test_unicode_forms),
+        cmocka_unit_test(test_added_tokens),    cmocka_unit_test(test_normalized_added),
+        cmocka_unit_test(test_ignore_merges),   cmocka_unit_test(test_refused_models),
+        cmocka_unit_test(test_refused_parts),   cmocka_unit_test(test_config),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
