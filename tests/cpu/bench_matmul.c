@@ -2,8 +2,9 @@
  *
  *     bench_matmul [FORMAT [BITS [THREADS]]]        default: nf4 16, 1 and 2 threads
  *
- * Decode (one token) reads copies of a weight, together larger than any cache, one after the other, as a
- * model's layers do: GB/s of packed weights. Prefill (64 tokens): G multiply-adds a second. */
+ * Decode (one token) reads copies of a weight, together larger than any cache, one after the
+ * other, as a model's layers do: GB/s of packed weights. Prefill (64 tokens): G multiply-adds a
+ * second. */
 #include "cpu/oracle.h"
 
 #include "base/clock.h"

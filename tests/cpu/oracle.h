@@ -1,5 +1,6 @@
 /* For tests of the CPU backend: weights encoded in any format, and products evaluated from the
- * definitions alone (backend/numerics.h, samp_integer_form, decode), without any code of backend/cpu. */
+ * definitions alone (backend/numerics.h, samp_integer_form, decode), without any code of
+ * backend/cpu. */
 #ifndef SAMP_TESTS_CPU_ORACLE_H
 #define SAMP_TESTS_CPU_ORACLE_H
 

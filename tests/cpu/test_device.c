@@ -1,5 +1,6 @@
-/* The CPU device as a whole: prepared inputs (norm, silu), added outputs, several weights in one call,
- * embedding rows, gather and read, steps that allocate nothing, failures that leave nothing behind. */
+/* The CPU device as a whole: prepared inputs (norm, silu), added outputs, several weights in one
+ * call, embedding rows, gather and read, steps that allocate nothing, failures that leave
+ * nothing behind. */
 #include "cpu/oracle.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Every product of the CPU backend, at every level this host has, equals its definition bit for bit:
- * all formats, one to 33 tokens, rows and columns that fill no group, 1 and 2 threads. */
+/* Every product of the CPU backend, at every level this host has, equals its definition bit for
+ * bit: all formats, one to 33 tokens, rows and columns that fill no group, 1 and 2 threads. */
 #include "cpu/oracle.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* What the kernels of products share: loops that must be unrolled for their arrays of vectors to live in
- * registers, and functions that must be inlined so that kinds and tile sizes are constants in them. */
+/* What the kernels of products share: loops that must be unrolled for their arrays of vectors to
+ * live in registers, and functions that must be inlined so that kinds and tile sizes are
+ * constants in them. */
 #ifndef SAMP_CPU_KERNEL_H
 #define SAMP_CPU_KERNEL_H
 
@@ -14,8 +15,8 @@
 #define SAMP__SANITIZED
 #endif
 
-/* UNROLL: always. UNROLL_LINES: where GCC needs straight-line code to keep an array of sums in registers
- * (its scalar replacement comes before the unrolling), and Clang would rather spill. */
+/* UNROLL: always. UNROLL_LINES: where GCC needs straight-line code to keep an array of sums in
+ * registers (its scalar replacement comes before the unrolling), and Clang would rather spill. */
 #if defined(SAMP__SANITIZED)
 #define UNROLL
 #define UNROLL_LINES
@@ -23,8 +24,18 @@
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define UNROLL_LINES
 #else
-#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL       _Pragma("GCC unroll 16")
 #define UNROLL_LINES UNROLL
 #endif
+
+/* How far ahead of its reads a product of one token asks for its weights, bytes: it waits for
+ * memory, and hardware prefetchers stop at every page (Xeon: a fifth to a half faster than
+ * without). */
+enum { SAMP__PREFETCH = 3072 };
+
+static inline void samp__prefetch(const void *at)
+{
+    __builtin_prefetch((const char *)at + SAMP__PREFETCH, 0, 3);
+}
 
 #endif

@@ -9,7 +9,7 @@
 #include "base/memory.h"
 
 enum {
-    REDUNDANT_TOKENS = 4,     /* up to this many, each thread prepares all tokens itself */
+    REDUNDANT_VALUES = 4096,  /* up to this many inputs, each thread prepares them all itself */
     CHUNK_BYTES = 192 * 1024, /* inputs a pass over the weights works on: a part of the L2 cache */
     GROUPS_ENOUGH = 8         /* groups of rows a thread should have before tokens are split too */
 };
@@ -75,11 +75,19 @@ static bool wants(const samp__matmul *matmul, int bits)
     return false;
 }
 
+/* Whether each thread prepares all tokens itself. A single token cannot be shared anyway. */
+static bool is_redundant(const samp__matmul *matmul, unsigned n_threads)
+{
+    uint64_t cost = matmul->input == SAMP_INPUT_SILU ? 3 : 1; /* the exponential outweighs the rest */
+    return n_threads == 1 || matmul->n == 1 ||
+           matmul->n * cost <= REDUNDANT_VALUES / matmul->weights[0]->cols;
+}
+
 /* Lays out the scratch for one thread; with a NULL base only bytes are counted. */
 static prepared lay_out(bump *scratch, const samp_device *device, const samp__matmul *matmul,
                         unsigned thread, unsigned n_threads)
 {
-    prepared inputs = {.redundant = matmul->n <= REDUNDANT_TOKENS || n_threads == 1};
+    prepared inputs = {.redundant = is_redundant(matmul, n_threads)};
     size_t cols = matmul->weights[0]->cols;
     bool keep_rows = wants(matmul, 32) && matmul->input != SAMP_INPUT_PLAIN;
     unsigned n_copies = inputs.redundant ? n_threads : 1;

@@ -67,7 +67,10 @@ static inline size_t samp__tile_slot(const samp__quantized *input, size_t token)
 /* y [n <= 16] -> out, stored or added. */
 static inline void samp__store_rows(float *out, const float *y, size_t n, bool add)
 {
-    for (size_t i = 0; i < n; i++) out[i] = add ? out[i] + y[i] : y[i];
+    if (add)
+        for (size_t i = 0; i < n; i++) out[i] += y[i];
+    else
+        for (size_t i = 0; i < n; i++) out[i] = y[i];
 }
 
 #endif

@@ -153,6 +153,8 @@ INLINE void block_products(samp__kind kind, int m, int halves, int parts, const 
             UNROLL
             for (int h = 0; h < halves; h++) {
                 size_t group = (size_t)h / 2 * w->weight->group_bytes;
+                if (m == 1 && h % 2 == 0 && (part == 0 || kind == SAMP__BYTE))
+                    samp__prefetch(lines + group + (j + 8 * (size_t)part) * SAMP__LINE);
                 __m256i u = expand(kind, lines + group, j, part, h % 2, table);
                 even[h] = _mm256_and_si256(u, low_byte);
                 odd[h] = _mm256_srli_epi16(u, 8);
@@ -273,7 +275,8 @@ static void integers(const samp__product *product)
             size_t m = product->token_end - token < input->width ? product->token_end - token
                                                                  : input->width;
             if (input->width == 1 && product->group_end - group >= 2) n_groups = 2;
-            _Alignas(32) float y[TILE][4][8] = {0};
+            _Alignas(32) float y[TILE][4][8];
+            memset(y, 0, m * sizeof *y);
             size_t slot = samp__tile_slot(input, token);
             tile w = {.weight = weight,
                       .group = weight->data + group * weight->group_bytes,

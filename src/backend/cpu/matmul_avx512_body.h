@@ -158,16 +158,18 @@ INLINE void block_products(samp__kind kind, int bits, int m, int groups, int par
             const uint8_t *four = q + (size_t)part * 32 + j * 4;
             UNROLL
             for (int g = 0; g < groups; g++) {
-                __m512i u =
-                    expand(kind, lines + (size_t)g * w->weight->group_bytes, j, part, table);
+                const uint8_t *at = lines + (size_t)g * w->weight->group_bytes;
+                if (m == 1 && (part == 0 || kind == SAMP__BYTE))
+                    samp__prefetch(at + (j + 8 * (size_t)part) * SAMP__LINE);
+                __m512i u = expand(kind, at, j, part, table);
                 UNROLL
                 for (int t = 0; t < m; t++) {
-                    const uint8_t *at = four + (size_t)t * q_bytes;
+                    const uint8_t *from = four + (size_t)t * q_bytes;
                     if (bits == 16) {
-                        high[t][g][c] = _mm512_dpbusd_epi32(high[t][g][c], u, broadcast_four(at));
-                        at += SAMP__BLOCK;
+                        high[t][g][c] = _mm512_dpbusd_epi32(high[t][g][c], u, broadcast_four(from));
+                        from += SAMP__BLOCK;
                     }
-                    low[t][g][c] = _mm512_dpbusd_epi32(low[t][g][c], u, broadcast_four(at));
+                    low[t][g][c] = _mm512_dpbusd_epi32(low[t][g][c], u, broadcast_four(from));
                 }
             }
         }
@@ -281,7 +283,8 @@ static void integers(const samp__product *product)
             if (input->width == 1 && product->group_end - group >= 2) n_groups = 2;
             size_t slot = samp__tile_slot(input, token), width = 0;
             while (widths[width] < m) width++;
-            _Alignas(64) float y[TILE][2][SAMP__ROWS] = {0};
+            _Alignas(64) float y[TILE][2][SAMP__ROWS];
+            memset(y, 0, widths[width] * sizeof *y);
             tile w = {.weight = weight,
                       .group = weight->data + group * weight->group_bytes,
                       .q = input->q + slot * input->q_bytes,

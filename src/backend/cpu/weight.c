@@ -1,6 +1,6 @@
-/* Weights in kernel layout: which kind a format becomes, sizes, life. Packing is in weight_pack.c, exact rows
- * for embed in weight_row.c; no format is named here but those whose kind cannot be told from the
- * integer form (format.h). */
+/* Weights in kernel layout: which kind a format becomes, sizes, life. Packing is in
+ * weight_pack.c, exact rows for embed in weight_row.c; no format is named here but those whose
+ * kind cannot be told from the integer form (format.h). */
 #include "backend/cpu/weight.h"
 
 #include "base/memory.h"

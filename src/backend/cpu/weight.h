@@ -1,12 +1,13 @@
 /* A weight matrix in kernel layout: made once at load, read by every kernel of this folder.
  *
- * Rows are taken in groups of 16 (zero rows pad the last group), columns in blocks of 64 (zero columns
- * pad the last block). A group is contiguous, so one thread streams through it.
+ * Rows are taken in groups of 16 (zero rows pad the last group), columns in blocks of 64 (zero
+ * columns pad the last block). A group is contiguous, so one thread streams through it.
  *
- * Integer kinds. A group is its scales, then its blocks. A block of 16 rows x 64 columns is lines of
- * 64 bytes: dword lane r of a line belongs to row r, and byte i of it to column 4j+i, so that 16 rows
- * meet one broadcast dword of inputs, whatever the width of the vectors (one AVX-512 register is a
- * line). Bytes are unsigned, u = t + zero, because the multipliers want one unsigned side.
+ * Integer kinds. A group is its scales, then its blocks. A block of 16 rows x 64 columns is
+ * lines of 64 bytes: dword lane r of a line belongs to row r, and byte i of it to column 4j+i,
+ * so that 16 rows meet one broadcast dword of inputs, whatever the width of the vectors (one
+ * AVX-512 register is a line). Bytes are unsigned, u = t + zero, because the multipliers want
+ * one unsigned side.
  *
  *   BYTE     16 lines; line j: u of columns 4j+i
  *   NIBBLE    8 lines; line j: low nibble = code of column 4j+i, high nibble = of column 32+4j+i;
@@ -16,12 +17,13 @@
  *             2*(j%4)+h of line p is bit 4 of the weight in half h of line j, j/4 = p
  *   INT6      the same with 4 lines of high bits: bits 4*(j%2)+2*h … +1 of line p, j/2 = p
  *
- *   scales    float [blocks][scales a block][16 rows]; or, where the format stores 8-bit codes of them,
- *             float row_scale [16], then int8 [blocks][scales a block][16], padded to 64 bytes:
- *             scale = row_scale * code
+ *   scales    float [blocks][scales a block][16 rows]; or, where the format stores 8-bit codes of
+ *             them, float row_scale [16], then int8 [blocks][scales a block][16], padded to 64
+ *             bytes: scale = row_scale * code
  *
- * Float kinds: column k of a group is a line of 16 values, FP32, BF16, FP16 or FP8. After an FP8 group's lines
- * come its 16 row scales (scale of samp_row_form), by which finished sums are multiplied. */
+ * Float kinds: column k of a group is a line of 16 values, FP32, BF16, FP16 or FP8. After an FP8
+ * group's lines come its 16 row scales (scale of samp_row_form), by which finished sums are
+ * multiplied. */
 #ifndef SAMP_CPU_WEIGHT_H
 #define SAMP_CPU_WEIGHT_H
 
@@ -131,7 +133,8 @@ samp__pack_result samp__weight_pack(samp_pool *pool, samp_weight *weight,
 /* Keeps the source's parts, part 0 only if asked to (weight->row_codes is made otherwise). */
 samp_status samp__weight_keep(samp_weight *weight, const samp_weight_source *source, bool part0,
                               unsigned n_threads, samp_error *error);
-/* The exact values of one row, to out [cols]; the weight is a float kind or was created with embed. */
+/* The exact values of one row, to out [cols]; the weight is a float kind or was created with
+ * embed. */
 void samp__weight_row(const samp_weight *weight, size_t row, unsigned thread, float *out);
 
 /* Two 4-bit codes of neighbouring columns as NF4's part 0 stores them. */

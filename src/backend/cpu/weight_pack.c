@@ -1,7 +1,8 @@
-/* From an artifact's weight to kernel layout (weight.h), on all threads, a panel of rows at a time.
+/* From an artifact's weight to kernel layout (weight.h), on all threads, a panel of rows at a
+ * time.
  *
- * Weights come through two functions of the format's table only: samp_integer_form where products are
- * integers, decode elsewhere; 16-bit floats are copied as they are. */
+ * Weights come through two functions of the format's table only: samp_integer_form where
+ * products are integers, decode elsewhere; 16-bit floats are copied as they are. */
 #include "backend/cpu/weight.h"
 
 #include "base/memory.h"

@@ -1,5 +1,6 @@
-/* Exact rows of a packed weight, for embed: from the packed values where these say it all, else by the
- * format's own decode from the parts kept for it. A tied embedding and head thus exist once. */
+/* Exact rows of a packed weight, for embed: from the packed values where these say it all, else
+ * by the format's own decode from the parts kept for it. A tied embedding and head thus exist
+ * once. */
 #include "backend/cpu/weight.h"
 
 #include "base/memory.h"
@@ -75,8 +76,8 @@ static void integer_row(const samp_weight *weight, const uint8_t *group, size_t 
     }
 }
 
-/* By the format's decode, of which any single row is whole bytes of 8-bit codes or of 4-bit codes whose
- * columns are a multiple of 64. */
+/* By the format's decode, of which any single row is whole bytes of 8-bit codes or of 4-bit
+ * codes whose columns are a multiple of 64. */
 static void decoded_row(const samp_weight *weight, const uint8_t *group, size_t row,
                         unsigned thread, float *out)
 {
