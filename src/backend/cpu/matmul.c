@@ -78,7 +78,7 @@ static bool wants(const samp__matmul *matmul, int bits)
 /* Whether each thread prepares all tokens itself. A single token cannot be shared anyway. */
 static bool is_redundant(const samp__matmul *matmul, unsigned n_threads)
 {
-    uint64_t cost = matmul->input == SAMP_INPUT_SILU ? 3 : 1; /* the exponential outweighs the rest */
+    uint64_t cost = matmul->input == SAMP_INPUT_SILU ? 3 : 1; /* exp is most of it */
     return n_threads == 1 || matmul->n == 1 ||
            matmul->n * cost <= REDUNDANT_VALUES / matmul->weights[0]->cols;
 }
