@@ -11,7 +11,7 @@ typedef struct sample_options {
     const char *out, *field, *stratum_field;
     int64_t records, bytes, min_per_stratum, seed;
     double max_skew;
-    bool redact, json, compare;
+    bool no_redact, json, compare;
 } sample_options;
 
 static const samp_option options[] = {
@@ -31,9 +31,8 @@ static const samp_option options[] = {
                 .help = "records of even the rarest stratum", .max = SAMP_SAMPLE_RECORDS_MAX),
     SAMP_OPTION(sample_options, INTEGER, seed, "seed", 0, "N",
                 .help = "another seed draws another sample", .initial = "1", .max = 9e15),
-    SAMP_OPTION(sample_options, FLAG, redact, "redact", 0, NULL,
-                .help = "put placeholders for secrets and personal data (on by default)",
-                .initial = ""),
+    SAMP_OPTION(sample_options, FLAG, no_redact, "no-redact", 0, NULL,
+                .help = "leave secrets and personal data in the sample as they are logged"),
     SAMP_OPTION(sample_options, FLAG, compare, "compare", 0, NULL,
                 .help = "compare the mix of two logs or samples; exit 1 when it is skewed"),
     SAMP_OPTION(sample_options, NUMBER, max_skew, "max-skew", 0, "SHARE",
@@ -92,7 +91,7 @@ static void print_counts(const samp_sample_report *report, const sample_options 
     if (counts->truncated)
         printf("; %s longer than 256 KiB were cut", samp_show_count(n, counts->truncated));
     printf("\n");
-    if (!o->redact) printf("not redacted: secrets and addresses are in the sample as logged\n");
+    if (o->no_redact) printf("not redacted: secrets and addresses are in the sample as logged\n");
     const char *before = "redacted: ";
     for (int k = 0; k < SAMP_REDACTION_COUNT; k++) {
         if (!report->redactions[k]) continue;
@@ -137,7 +136,7 @@ static samp_status draw(const sample_options *o, const char *const *logs, size_t
                                   .max_bytes = (uint64_t)o->bytes,
                                   .min_per_stratum = (uint32_t)o->min_per_stratum,
                                   .seed = (uint64_t)o->seed,
-                                  .redact = o->redact};
+                                  .redact = !o->no_redact};
     sample.logs.progress = samp_meter_start(&meter, "B");
     samp_status status = samp_sample(&sample, report, error);
     samp_meter_stop(&meter);

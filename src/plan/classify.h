@@ -1,5 +1,5 @@
-/* What a text is: code, JSON, mathematics, chat or prose, and its language; from cheap statistics of
- * its bytes and words, fast enough to look at every record of a large log.
+/* What a text is: code, JSON, mathematics, chat or prose, and its language; from cheap statistics
+ * of its bytes and words, fast enough to look at every record of a large log.
  *
  * A linear model over the features below chooses the class. Its weights (classify_weights.h) are
  * made by tools/train_classifier.c from labelled data; tests/plan/test_classify.c measures the

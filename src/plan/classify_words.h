@@ -1,7 +1,8 @@
 /* The words the classifier looks at, each with the groups it counts for. Words are lower case and
- * cut at eight bytes, so a long word stands for its inflections ("calculat"). Sorted by bytes, which
- * a test asserts, because they are found by binary search. Chosen by hand from what programmers,
- * teachers and correspondents write; the stop words are the commonest of their languages. */
+ * cut at eight bytes, so a long word stands for its inflections ("calculat"). Sorted by bytes,
+ * which a test asserts, because they are found by binary search. Chosen by hand from what
+ * programmers, teachers and correspondents write; the stop words are the commonest of their
+ * languages. */
 #ifndef SAMP_PLAN_CLASSIFY_WORDS_H
 #define SAMP_PLAN_CLASSIFY_WORDS_H
 

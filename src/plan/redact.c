@@ -6,7 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* What a form found: text[0..keep) stays, text[keep..end) becomes the placeholder; end 0 = nothing. */
+/* What a form found: text[0..keep) stays, text[keep..end) becomes the placeholder; end 0 = nothing.
+ * */
 typedef struct match {
     size_t keep, end;
     samp_redaction kind;
@@ -240,7 +241,8 @@ static match card(const char *text, size_t n)
     return luhn(digits, count) ? (match){0, at, SAMP_REDACTION_CARD} : (match){0};
 }
 
-/* +CC and at least ten digits with single separators; or (ddd) ddd-dddd, ddd-ddd-dddd, ddd.ddd.dddd. */
+/* +CC and at least ten digits with single separators; or (ddd) ddd-dddd, ddd-ddd-dddd,
+ * ddd.ddd.dddd. */
 static match phone(const char *text, size_t n)
 {
     static const char *const national[] = {"(ddd) ddd-dddd", "(ddd)ddd-dddd", "ddd-ddd-dddd",

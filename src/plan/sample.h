@@ -1,16 +1,16 @@
 /* samp sample: a calibration sample of production logs with the traffic's own mix.
  *
  * One pass over the logs keeps, for each stratum, the candidates a seed chooses among the different
- * texts (sample_reservoir.h); then the strata get their shares of the sample by largest remainder, a
- * stratum's lengths their quarters (sample_draw.h). Secrets and personal data become placeholders
+ * texts (sample_reservoir.h); then the strata get their shares of the sample by largest remainder,
+ * a stratum's lengths their quarters (sample_draw.h). Secrets and personal data become placeholders
  * (redact.h). The same logs, options and seed give the same bytes.
  *
  * Written, both whole or not at all: JSON lines {"text", "stratum", "language", "source",
  * "source_line"} in random order, and beside them NAME.fingerprint.json: what came by, what was
  * drawn, and the sample's SHA-256; it follows the sample into sensitivity file and artifact.
  *
- * Two logs or samples are compared by the shares of their strata: calibrating on one mix and serving
- * another is what cost a production team 4.2 % on code. */
+ * Two logs or samples are compared by the shares of their strata: calibrating on one mix and
+ * serving another is what cost a production team 4.2 % on code. */
 #ifndef SAMP_PLAN_SAMPLE_H
 #define SAMP_PLAN_SAMPLE_H
 

@@ -2,8 +2,8 @@
  * mean nearly the same words, and a table that remembers which hashes came by.
  *
  * The table is one allocation of at most 64 MiB whatever the size of the log: 32-bit tags by linear
- * probing. Two different texts are taken for one with a probability of about 2^-31 a record; when it
- * is full (14.6 million different texts) it says so and learns no more. */
+ * probing. Two different texts are taken for one with a probability of about 2^-31 a record; when
+ * it is full (14.6 million different texts) it says so and learns no more. */
 #ifndef SAMP_PLAN_SAMPLE_CONTENT_H
 #define SAMP_PLAN_SAMPLE_CONTENT_H
 

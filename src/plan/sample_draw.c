@@ -80,7 +80,8 @@ static void mark_near_duplicates(samp_reservoir_stratum *stratum)
     qsort(stratum->heap, stratum->count, sizeof *stratum->heap, by_preference);
 }
 
-/* Cuts the bins of lengths into four classes of about as many different texts; sizes of the classes. */
+/* Cuts the bins of lengths into four classes of about as many different texts; sizes of the
+ * classes. */
 static void length_classes(const samp_reservoir_stratum *stratum, uint8_t *class_of,
                            uint64_t *sizes)
 {

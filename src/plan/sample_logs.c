@@ -171,6 +171,14 @@ static samp_status deliver(reading *r, each_record *each, void *context, uint32_
     return each ? each(context, &out, error) : SAMP_OK;
 }
 
+/* What samp sample wrote: its strata hold whatever the fields of the log are called. */
+static bool is_sample_line(const char *line, size_t n)
+{
+    static const char first[] = "{\"text\"", other[] = "\"stratum\":";
+    return n > sizeof first && memcmp(line, first, sizeof first - 1) == 0 &&
+           memmem(line, n, other, sizeof other - 1);
+}
+
 static samp_status take_line(reading *r, const char *line, size_t n, uint32_t log, uint64_t number,
                              each_record *each, void *context, samp_error *error)
 {
@@ -188,11 +196,10 @@ static samp_status take_line(reading *r, const char *line, size_t n, uint32_t lo
         counts->blank++;
         return SAMP_OK;
     }
-    const char *strata = r->options->stratum_field ? r->options->stratum_field
-                         : r->options->sample      ? "stratum"
-                                                   : NULL;
+    bool sampled = r->options->sample && is_sample_line(line, n);
     samp_error why;
-    samp_status status = samp_record_read(&r->record, line, n, r->options->field, strata, &why);
+    samp_status status = samp_record_read(&r->record, line, n, sampled ? NULL : r->options->field,
+                                          sampled ? "stratum" : r->options->stratum_field, &why);
     if (status == SAMP_CORRUPT) {
         counts->malformed++;
         note_problem(r, log, number, why.message);

@@ -54,7 +54,7 @@ typedef struct samp_log_options {
     const char *const *logs;
     size_t n_logs;
     const char *field, *stratum_field; /* dotted paths, NULL = found out, classified */
-    bool sample;            /* a record's own "stratum" counts, as in what samp sample writes */
+    bool sample; /* lines that samp sample wrote are known as such: their "stratum" counts */
     samp_progress progress; /* "read", bytes */
 } samp_log_options;
 

@@ -66,7 +66,8 @@ static void repair(const char *line, size_t n, samp_buffer *out)
     }
 }
 
-/* The first try is strict and sees nearly every line; the second takes what services really write. */
+/* The first try is strict and sees nearly every line; the second takes what services really write.
+ * */
 static samp_status parse(samp_record *record, const char *line, size_t n, json_t **out,
                          samp_error *error)
 {
@@ -101,14 +102,19 @@ static const json_t *at_path(const json_t *value, const char *path)
 
 /* ---- text ---- */
 
+/* n, or less than that so that at most `most` bytes and no half character are left. */
+static size_t cut(const char *text, size_t n, size_t most)
+{
+    if (n <= most) return n;
+    while (most > 0 && (text[most] & 0xC0) == 0x80) most--;
+    return most;
+}
+
 static void append(samp_record *record, const char *text, size_t n)
 {
-    size_t room = SAMP_RECORD_TEXT_MAX - record->text.length;
-    if (n > room) {
-        record->truncated = true;
-        n = room;
-        while (n > 0 && (text[n] & 0xC0) == 0x80) n--;
-    }
+    size_t kept = cut(text, n, SAMP_RECORD_TEXT_MAX - record->text.length);
+    if (kept < n) record->truncated = true;
+    n = kept;
     size_t first = record->text.length;
     samp_buffer_append(&record->text, text, n);
     if (record->text.failed || !memchr(text, '\0', n)) return;
@@ -160,8 +166,9 @@ static void append_tool_calls(samp_record *record, const json_t *calls)
 
 static void append_message(samp_record *record, const char *role, const json_t *message)
 {
+    enum { ROLE_MAX = 32 };
     append_text(record, "<|im_start|>");
-    append(record, role, strnlen(role, 32));
+    append(record, role, cut(role, strlen(role), ROLE_MAX));
     append_text(record, "\n");
     append_content(record, json_is_object(message) ? json_object_get(message, "content") : message);
     append_tool_calls(record, json_object_get(message, "tool_calls"));
@@ -179,7 +186,8 @@ static const json_t *first_of(const json_t *object, const char *const *keys, siz
     return NULL;
 }
 
-/* The answer in a record or in a server's response: a text, or a message; NULL when there is none. */
+/* The answer in a record or in a server's response: a text, or a message; NULL when there is none.
+ * */
 static const json_t *find_answer(const json_t *record)
 {
     static const char *const keys[] = {"response", "completion"};
@@ -297,11 +305,8 @@ static void read_stratum(samp_record *record, const json_t *root, const char *pa
     const json_t *value = path ? at_path(root, path) : NULL;
     record->stratum[0] = '\0';
     if (json_is_string(value)) {
-        size_t n = json_string_length(value);
-        if (n >= sizeof record->stratum) n = sizeof record->stratum - 1;
-        while (n > 0 && n < json_string_length(value) &&
-               (json_string_value(value)[n] & 0xC0) == 0x80)
-            n--;
+        size_t n =
+            cut(json_string_value(value), json_string_length(value), sizeof record->stratum - 1);
         for (size_t i = 0; i < n; i++) {
             char c = json_string_value(value)[i];
             record->stratum[i] = (unsigned char)c < 0x20 || c == 0x7F ? '?' : c;

@@ -1,10 +1,10 @@
 /* Candidates for a sample from a stream of unknown length, in one pass.
  *
- * Every different text has a priority: its hash, scattered by the seed. Of each stratum the texts of
- * lowest priority are kept. That is a uniform sample of the different texts, the same whatever the
- * order of the log; a repeated text has the priority it had before and cannot come in twice. Texts
- * lie in a temporary file without a name (the spool), rewritten when most of it is dead; memory holds
- * 56 bytes a candidate.
+ * Every different text has a priority: its hash, scattered by the seed. Of each stratum the texts
+ * of lowest priority are kept. That is a uniform sample of the different texts, the same whatever
+ * the order of the log; a repeated text has the priority it had before and cannot come in twice.
+ * Texts lie in a temporary file without a name (the spool), rewritten when most of it is dead;
+ * memory holds 56 bytes a candidate.
  *
  * Also the lengths of all different texts of a stratum, as a histogram of eight bins an octave. */
 #ifndef SAMP_PLAN_SAMPLE_RESERVOIR_H

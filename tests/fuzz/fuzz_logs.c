@@ -1,5 +1,5 @@
-/* A log from anywhere: each line read as a record; what is accepted must be valid UTF-8 without NUL,
- * must survive being written as a sample and read again, and redaction must not damage it. */
+/* A log from anywhere: each line read as a record; what is accepted must be valid UTF-8 without
+ * NUL, must survive being written as a sample and read again, and redaction must not damage it. */
 #include "file/json_cursor.h"
 #include "plan/classify.h"
 #include "plan/redact.h"

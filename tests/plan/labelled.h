@@ -4,7 +4,8 @@
  * The labels are those of the sources, not of a person who read each text. Arena-Hard's prompts are
  * all labelled chat though most ask for programs: training leaves them out (it would learn that
  * requests for code are chat), the measurement keeps them and counts each as the error its label
- * says. Training also leaves out chat with fenced code. Texts carry no chat markers, so that the class cannot be read off them. */
+ * says. Training also leaves out chat with fenced code. Texts carry no chat markers, so that the
+ * class cannot be read off them. */
 #ifndef SAMP_TESTS_PLAN_LABELLED_H
 #define SAMP_TESTS_PLAN_LABELLED_H
 

@@ -1,5 +1,6 @@
-/* Calibration text to tokens: samples and plain text, limits, fingerprints, and what is refused. The
- * tokenizer is made here: small letters, blank, line feed, and ChatML's markers as special tokens. */
+/* Calibration text to tokens: samples and plain text, limits, fingerprints, and what is refused.
+ * The tokenizer is made here: small letters, blank, line feed, and ChatML's markers as special
+ * tokens. */
 #include "file/scratch.h"
 
 #include "plan/calibration.h"

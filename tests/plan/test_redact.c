@@ -1,6 +1,6 @@
 /* Redaction: every kind in its usual forms, what must stay, idempotence and hostile bytes. The keys
- * are made up; those with a public form are written in two parts, so that no scanner takes this file
- * for a leak. */
+ * are made up; those with a public form are written in two parts, so that no scanner takes this
+ * file for a leak. */
 #include "support/cmocka_all.h"
 
 #include "base/prng.h"

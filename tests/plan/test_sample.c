@@ -213,7 +213,8 @@ static char *sorted_texts(const char *name)
     return all.data;
 }
 
-/* Repeated texts count as traffic but are drawn once; where they stand in the log does not matter. */
+/* Repeated texts count as traffic but are drawn once; where they stand in the log does not matter.
+ * */
 static void repetition_and_order(void **state)
 {
     (void)state;
@@ -495,7 +496,8 @@ static void mixes_are_compared(void **state)
     assert_float_equal(c.p_value, 1, 1e-12);
 }
 
-/* Critical values of the chi-square distribution: 3.841459 (1), 5.991465 (2), 16.918978 (9) at 5 %. */
+/* Critical values of the chi-square distribution: 3.841459 (1), 5.991465 (2), 16.918978 (9) at 5 %.
+ * */
 static void p_values(void **state)
 {
     (void)state;
