@@ -11,7 +11,7 @@
  * y live in memory: they are touched once a block. Float weights: 64 rows x 1, 32 x 2, 16 x 4
  * tokens: 8 accumulators hide the FMA's latency.
  *
- * Limits and measurements (AMD EPYC Zen 1 at 2.54 GHz, GCC 12, one core, weights in L2, 2026-11-24):
+ * Limits and measurements (AMD EPYC Zen 1, 2.54 GHz, GCC 12, one core, weights in L2, 2026-11-24):
  *   one vpmaddwd of 128 bits a cycle, so 8 multiply-adds a cycle, and two 128-bit FMAs, also 8.
  *   1 token: int8 6.3, nf4 5.1, int6 4.0 multiply-adds a cycle (nf4: 7.3 GB/s of packed weights);
  *   4 tokens and more: int8 7.1, nf4 6.5, int6 5.9; fp16 5.3. A weight is read once a tile. */

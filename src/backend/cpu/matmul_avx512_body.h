@@ -12,10 +12,10 @@
  * tokens x 16 rows: 24 sums of 16-bit inputs. The float sums live in memory: they are touched once
  * a block.
  *
- * Limits and measurements (Xeon, Sapphire Rapids, 2 cores of a shared host, GCC 12, 2026-11-24): two
- *   vpdpbusd a cycle, so 64 multiply-adds of 16-bit inputs. Decode of nf4a is bound by memory: 20 to
- *   35 GB/s of packed weights on two threads, where plain reads of the same run give 20; 64 tokens:
- *   110 to 180 G multiply-adds a second on two threads. */
+ * Limits and measurements (Xeon, Sapphire Rapids, 2 cores of a shared host, GCC 12, 2026-11-24):
+ *   two vpdpbusd a cycle, so 64 multiply-adds of 16-bit inputs. Decode of nf4a is bound by memory:
+ *   20 to 35 GB/s of packed weights on two threads, where plain reads of the same run give 20.
+ *   64 tokens: 110 to 180 G multiply-adds a second on two threads. */
 #include "backend/cpu/kernel.h"
 #include "backend/cpu/matmul.h"
 
