@@ -1,9 +1,13 @@
 /* samp quantize: a model and a recipe or plan become an artifact. */
 #include "command/command.h"
 #include "command/terminal.h"
+#include "base/hash.h"
 #include "file/file.h"
+#include "plan/sensitivity.h"
 #include "quantize/input_moments.h"
 #include "quantize/quantize.h"
+
+#include <string.h>
 
 typedef struct quantize_options {
     const char *out, *recipe, *plan, *moments;
@@ -51,11 +55,13 @@ static void print_done(const char *source, const quantize_options *o, double sec
 }
 
 static samp_status quantize(const quantize_options *o, const char *folder,
-                            const samp_weight_plan *weights, samp_error *error)
+                            const samp_weight_plan *weights, const json_t *provenance,
+                            samp_error *error)
 {
     samp_meter meter;
     samp_quantize_options how = {.recipe = weights ? NULL : o->recipe,
                                  .weights = weights,
+                                 .provenance = provenance,
                                  .n_threads = (unsigned)o->threads,
                                  .shard_bytes = (uint64_t)o->shard_size,
                                  .force = o->force,
@@ -64,6 +70,34 @@ static samp_status quantize(const quantize_options *o, const char *folder,
     samp_status status = samp_quantize(folder, o->out, &how, &progress, error);
     samp_meter_stop(&meter);
     return status;
+}
+
+/* A plan for another model would give formats to the wrong weights, or to the right ones for the wrong reasons. */
+static samp_status check_digest(const json_t *plan, const char *path, const samp_model *model,
+                                samp_error *error)
+{
+    const char *wanted = NULL;
+    char digest[SAMP_SHA256_HEX];
+    SAMP_TRY(samp_json_string(plan, "model_digest", false, &wanted, path, error));
+    if (!wanted) return SAMP_OK; /* written by hand */
+    SAMP_TRY(samp_model_digest(model, digest, error));
+    if (strcmp(wanted, digest) == 0) return SAMP_OK;
+    return samp_fail(error, SAMP_MISMATCH,
+                     "%s was made for another model than %s (its shapes or config.json differ); "
+                     "measure and plan again",
+                     path, samp_model_folder(model));
+}
+
+/* What the artifact remembers of its plan: all but the formats, which config.json has. */
+static json_t *provenance_of(const json_t *plan)
+{
+    json_t *about = json_copy((json_t *)plan), *root = json_object();
+    if (about) json_object_del(about, "modules");
+    if (!root || !about || !samp_json_set(root, "plan", about)) {
+        json_decref(root);
+        return NULL;
+    }
+    return root;
 }
 
 /* The plan's formats, with the moments it was made from: the scale search weighs errors by them. */
@@ -77,6 +111,10 @@ static samp_status quantize_by_plan(const quantize_options *o, const char *folde
     const char *moments = o->moments;
     samp_status status = samp_json_load(&plan, o->plan, 256 << 20, error);
     if (status == SAMP_OK) status = samp_model_open(&model, folder, error);
+    if (status == SAMP_OK) status = check_digest(plan, o->plan, model, error);
+    json_t *provenance = status == SAMP_OK ? provenance_of(plan) : NULL;
+    if (status == SAMP_OK && !provenance)
+        status = samp_fail(error, SAMP_NOMEM, "out of memory for the plan");
     if (status == SAMP_OK && !(weights = samp_alloc(samp_model_count(model), sizeof *weights)))
         status = samp_fail(error, SAMP_NOMEM, "out of memory for the plan");
     if (status == SAMP_OK) status = samp_plan_parse(plan, o->plan, model, weights, error);
@@ -84,10 +122,11 @@ static samp_status quantize_by_plan(const quantize_options *o, const char *folde
         status = samp_json_string(plan, "moments", false, &moments, o->plan, error);
     if (status == SAMP_OK && moments)
         status = samp_input_moments_apply(moments, model, weights, &arena, error);
-    if (status == SAMP_OK) status = quantize(o, folder, weights, error);
+    if (status == SAMP_OK) status = quantize(o, folder, weights, provenance, error);
     samp_free(weights);
     samp_arena_release(&arena);
     if (model) samp_model_close(model);
+    json_decref(provenance);
     json_decref(plan);
     return status;
 }
@@ -101,8 +140,8 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
         return SAMP_EXIT_USAGE;
     }
     double start = samp_clock();
-    samp_status status =
-        o->plan ? quantize_by_plan(o, arguments[0], error) : quantize(o, arguments[0], NULL, error);
+    samp_status status = o->plan ? quantize_by_plan(o, arguments[0], error)
+                                 : quantize(o, arguments[0], NULL, NULL, error);
     if (status != SAMP_OK) return SAMP_EXIT_ERROR;
     print_done(arguments[0], o, samp_clock() - start);
     return SAMP_EXIT_DONE;
