@@ -15,7 +15,7 @@
 #endif
 
 enum { WORD_BYTES = SLOW_BUILD ? 500 * 1000 : 5 * 1000 * 1000 };
-static const double WORD_SECONDS = 3;
+static const double WORD_SECONDS = SLOW_BUILD ? 20 : 3;
 
 static double cpu_seconds(void)
 {
@@ -200,7 +200,7 @@ static void test_backtracking(void **state)
         samp_status status =
             samp_tokenizer_encode(t, text, sizeof text, (samp_encode_text){0}, &tokens, &error);
         assert_fails(status, &error, SAMP_LIMIT, "cannot be cut into words");
-        assert_true(cpu_seconds() - start < WORD_SECONDS * (SLOW_BUILD ? 5 : 1));
+        assert_true(cpu_seconds() - start < WORD_SECONDS);
         samp_tokens_release(&tokens);
         samp_tokenizer_release(t);
         samp_free(json);
