@@ -13,8 +13,8 @@
 
 enum {
     PATTERN_BYTES_MAX = 64 * 1024,
-    STEPS_FIRST = 4096,     /* matching steps tried first; each further try takes 16 times more */
-    STEPS_SPARE = 1 << 20,  /* a call may waste this and STEPS_A_BYTE for each byte of its text */
+    STEPS_FIRST = 4096,    /* matching steps tried first; each further try takes 16 times more */
+    STEPS_SPARE = 1 << 20, /* a call may waste this and STEPS_A_BYTE for each byte of its text */
     STEPS_A_BYTE = 32,
 };
 
