@@ -54,11 +54,14 @@ static json_t *result_json(const char *text, size_t n_tokens, const samp_eval_re
     return root;
 }
 
-/* "0.1531 ± 0.0040" */
+/* "0.1531 ± 0.0040"; one window has no interval. */
 static const char *show(char *out, samp_estimate e, double factor, int digits)
 {
     double half = (e.high - e.low) / 2 * factor;
-    snprintf(out, 48, "%.*f ± %.*f", digits, e.value * factor, digits, half);
+    if (half > 0)
+        snprintf(out, 48, "%.*f ± %.*f", digits, e.value * factor, digits, half);
+    else
+        snprintf(out, 48, "%.*f", digits, e.value * factor);
     return out;
 }
 

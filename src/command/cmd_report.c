@@ -182,7 +182,10 @@ static void print_accuracy(const report_state *state, FILE *out)
         snprintf(cell[1], 48, "%.3f", r->perplexity.value);
         snprintf(cell[2], 48, "%.3f", r->baseline_perplexity.value);
         snprintf(cell[3], 48, "%.4f", r->kl_mean.value);
-        snprintf(cell[4], 48, "%.4f", (r->kl_mean.high - r->kl_mean.low) / 2);
+        if (r->n_windows > 1)
+            snprintf(cell[4], 48, "%.4f", (r->kl_mean.high - r->kl_mean.low) / 2);
+        else
+            snprintf(cell[4], 48, "–"); /* one window says nothing about the spread */
         snprintf(cell[5], 48, "%.3f", r->kl_p99.value);
         snprintf(cell[6], 48, "%.2f %%", r->top1.value * 100);
         snprintf(cell[7], 48, "%+.3f", r->delta_p.value * 100);
