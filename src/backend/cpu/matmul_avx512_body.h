@@ -14,8 +14,8 @@
  *
  * Limits and measurements (Xeon, Sapphire Rapids, 2 cores of a shared host, GCC 12, 2026-11-24):
  *   two vpdpbusd a cycle, so 64 multiply-adds of 16-bit inputs. Decode of nf4a is bound by memory:
- *   20 to 35 GB/s of packed weights on two threads, where plain reads of the same run give 20.
- *   64 tokens: 110 to 180 G multiply-adds a second on two threads. */
+ *   14 to 35 GB/s of packed weights on two threads over several runs, where plain reads give about 20.
+ *   64 tokens: 100 to 180 G multiply-adds a second on two threads. */
 #include "backend/cpu/kernel.h"
 #include "backend/cpu/matmul.h"
 
