@@ -157,6 +157,9 @@ samp_status samp_plan_make(samp_plan *out, const samp_sensitivity *s, const samp
     if (status == SAMP_OK)
         status = samp_solve(p.groups, s->n_groups, budget - out->fixed_bytes, o->max_seconds,
                             p.picks, &out->solution, error);
+    if (status == SAMP_LIMIT && o->max_bytes > out->fixed_bytes)
+        samp_error_prefix(error, "budget %llu bytes, %llu of them for norms and headers",
+                          (unsigned long long)o->max_bytes, (unsigned long long)out->fixed_bytes);
     if (status == SAMP_OK && !(out->entries = samp_alloc(s->n_groups, sizeof *out->entries)))
         status = samp_fail(error, SAMP_NOMEM, "out of memory for a plan");
     for (size_t g = 0; g < s->n_groups && status == SAMP_OK; g++) {
