@@ -59,13 +59,14 @@ say "what it is made of"
 "$samp" inspect demo/artifact
 
 say "beside the 16-bit original"
-# Text the project itself contains: prose, C, JSON. Two windows of 512 tokens of each are enough for a demo.
+# Text the project itself contains: prose, C, JSON. A thousand tokens of each are enough for a demo.
 texts=demo/texts
 mkdir -p $texts
-cat README.md ARCHITECTURE.md CONTRIBUTING.md | head -c 12000 >$texts/prose.txt
-cat src/run/forward.c src/plan/solver.c src/run/session.c | head -c 12000 >$texts/code.txt
-cat CMakePresets.json bench/results/*.json 2>/dev/null | head -c 8000 >$texts/data.json.txt
-"$samp" report demo/artifact --baseline demo/model --ctx 512 --windows 3 --prompt 256 --generate 48 --repetitions 3 \
+excerpt() { head -c 10000 <(cat "${@:2}") >"$texts/$1"; } # not a pipe: head leaves before cat is done
+excerpt prose.txt README.md ARCHITECTURE.md CONTRIBUTING.md
+excerpt code.txt src/run/forward.c src/plan/solver.c src/run/session.c
+excerpt data.json.txt CMakePresets.json bench/results/*.json
+"$samp" report demo/artifact --baseline demo/model --ctx 256 --windows 4 --prompt 256 --generate 48 --repetitions 3 \
     --price "$price" --out demo/report.txt $texts/prose.txt $texts/code.txt $texts/data.json.txt
 cat <<'TEXT'
 
