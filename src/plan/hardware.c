@@ -31,8 +31,6 @@ const samp_hardware *samp_hardware_find(const char *name)
     return NULL;
 }
 
-const char *samp_hardware_names(void) { return "h100|h200|a100|l40s|rtx4090|cpu"; }
-
 bool samp_hardware_multiplies(const samp_hardware *hardware, const samp_format *format,
                               samp_multiply *how)
 {

@@ -22,7 +22,6 @@ typedef struct samp_hardware {
 
 /* By name ("h100"); NULL when unknown. */
 const samp_hardware *samp_hardware_find(const char *name);
-const char *samp_hardware_names(void); /* "h100|h200|…" */
 
 /* How the hardware multiplies a format; false when it should not be planned there: FP8 weights where no unit takes them
  * cost the bytes of INT8 and are ten times less accurate. */

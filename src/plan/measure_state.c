@@ -113,9 +113,6 @@ samp_status samp__measure_begin(samp__measure *m, samp_error *error)
                                error));
     SAMP_TRY(path_of(m, "state.json", path, error));
     if (!fresh) SAMP_TRY(resume(m, path, error));
-    char digest[65];
-    SAMP_TRY(samp_model_digest(m->model, digest, error)); /* resume may have replaced *out */
-    memcpy(m->out->model_digest, digest, sizeof digest);
     m->out->n_groups = m->n_groups;
     return SAMP_OK;
 }
