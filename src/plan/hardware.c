@@ -1,57 +1,106 @@
-/* Profiles of hardware. A figure is measured (on which machine, when) or published (the maker's data sheet, dense rates). */
+/* Profiles: finding one, and the time of a product on it. The JSON is hardware_json.c's. */
 #include "plan/hardware.h"
 
 #include <math.h>
 #include <string.h>
 
-static const struct samp_hardware profiles[] = {
-    {"h100", "NVIDIA H100 SXM 80 GB", 80e9, 3.0e12, 756e12, 1400e12, 1400e12,
-     "measured 2026-11-23: copy 3.00 TB/s, cuBLAS bf16 756 TFLOP/s, FP8 rows 1,300-1,446; INT8 "
-     "taken as FP8 (published: both 1,979)"},
-    {"h200", "NVIDIA H200 141 GB", 141e9, 4.54e12, 785e12, 1296e12, 1450e12,
-     "measured 2026-11-23: read kernel 4.54 TB/s, cuBLAS bf16 775-795 TFLOP/s, FP8 rows "
-     "1,303-1,450, INT8 mma.sync 1,296 TOPS"},
-    {"a100", "NVIDIA A100 SXM 80 GB", 80e9, 2.04e12, 312e12, 624e12, 0,
-     "published: 2,039 GB/s, BF16 312 TFLOP/s, INT8 624 TOPS; no FP8"},
-    {"l40s", "NVIDIA L40S 48 GB", 48e9, 0.864e12, 362e12, 733e12, 733e12,
-     "published: 864 GB/s, BF16 362 TFLOP/s, INT8 733 TOPS, FP8 733 TFLOP/s"},
-    {"rtx4090", "NVIDIA GeForce RTX 4090 24 GB", 24e9, 1.008e12, 165e12, 660e12, 330e12,
-     "published: 1,008 GB/s, BF16 165 TFLOP/s (FP32 accumulation), INT8 660 TOPS, FP8 330 TFLOP/s"},
-    {"cpu", "CPU of two cores with AVX-512 VNNI", 0, 15e9, 0.3e12, 1.4e12, 0,
-     "measured 2026-11 on a 2-vCPU Emerald Rapids: DRAM read 13.5-15.8 GB/s, vpdpbusd 0.7 TOPS a "
-     "core, FP32 FMA 148 GFLOP/s a core"},
-};
+enum { PROFILE_BYTES_MAX = 4 << 20 };
 
-enum { N_PROFILES = sizeof profiles / sizeof *profiles };
-
-const samp_hardware *samp_hardware_find(const char *name)
+static bool is_path(const char *name)
 {
-    for (size_t i = 0; i < N_PROFILES; i++)
-        if (strcmp(profiles[i].name, name) == 0) return &profiles[i];
-    return NULL;
+    size_t n = strlen(name);
+    return strchr(name, '/') || (n > 5 && strcmp(name + n - 5, ".json") == 0);
+}
+
+static samp_status load_builtin(json_t **root, const char *name, samp_error *error)
+{
+    char names[256] = "";
+    for (size_t i = 0; i < samp_hardware_n_builtins; i++) {
+        const samp_hardware_builtin *builtin = &samp_hardware_builtins[i];
+        if (strcmp(builtin->name, name) == 0)
+            return samp_json_parse(root, builtin->json, builtin->length, name, error);
+        size_t at = strlen(names);
+        snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", builtin->name);
+    }
+    return samp_fail(error, SAMP_NOT_FOUND,
+                     "no profile of hardware is named \"%s\"; there are %s, and files (FILE.json) "
+                     "that samp doctor --profile writes",
+                     name, names);
+}
+
+samp_status samp_hardware_load(samp_hardware *out, const char *name, samp_error *error)
+{
+    json_t *root;
+    *out = (samp_hardware){0};
+    if (is_path(name))
+        SAMP_TRY(samp_json_load(&root, name, PROFILE_BYTES_MAX, error));
+    else
+        SAMP_TRY(load_builtin(&root, name, error));
+    samp_status status = samp_hardware_parse(out, root, name, error);
+    json_decref(root);
+    return status;
+}
+
+void samp_hardware_release(samp_hardware *hardware)
+{
+    samp_arena_release(&hardware->arena);
+    *hardware = (samp_hardware){0};
+}
+
+static bool multiplies_integers(const samp_format *format)
+{
+    return format->native & (SAMP_NATIVE_CPU_INT8 | SAMP_NATIVE_TENSOR_INT8);
 }
 
 bool samp_hardware_multiplies(const samp_hardware *hardware, const samp_format *format,
                               samp_multiply *how)
 {
-    if (format->native & SAMP_NATIVE_TENSOR_FP8 && format->code_bits == 8 &&
-        !(format->native & SAMP_NATIVE_TENSOR_INT8)) {
+    bool integers = multiplies_integers(format);
+    if (format->native & SAMP_NATIVE_TENSOR_FP8 && format->code_bits == 8 && !integers) {
         *how = SAMP_MULTIPLY_FP8;
-        return hardware->fp8_ops > 0;
+        return hardware->rates[SAMP_MULTIPLY_FP8].value > 0;
     }
-    bool integers = format->native & (SAMP_NATIVE_CPU_INT8 | SAMP_NATIVE_TENSOR_INT8);
-    *how = integers && hardware->int8_ops > 0 ? SAMP_MULTIPLY_INT8 : SAMP_MULTIPLY_FLOAT16;
+    *how = integers && hardware->rates[SAMP_MULTIPLY_INT8].value > 0 ? SAMP_MULTIPLY_INT8
+                                                                     : SAMP_MULTIPLY_FLOAT16;
     return true;
 }
 
-double samp_hardware_seconds(const samp_hardware *hardware, const samp_format *format,
-                             uint64_t bytes, double n_weights, double batch)
+static const samp_kernel *measured_kernel(const samp_hardware *hardware, const samp_format *format,
+                                          int activation_bits)
+{
+    for (size_t k = 0; k < hardware->n_kernels; k++) {
+        const samp_kernel *kernel = &hardware->kernels[k];
+        if (kernel->format == format &&
+            (kernel->activation_bits == activation_bits || !multiplies_integers(format)))
+            return kernel;
+    }
+    return NULL;
+}
+
+samp_product_time samp_hardware_time(const samp_hardware *hardware, const samp_product *product)
 {
     samp_multiply how;
-    samp_hardware_multiplies(hardware, format, &how);
-    double rate = how == SAMP_MULTIPLY_INT8  ? hardware->int8_ops
-                  : how == SAMP_MULTIPLY_FP8 ? hardware->fp8_ops
-                                             : hardware->float16_ops;
-    if (!(rate > 0)) rate = hardware->float16_ops;
-    return fmax((double)bytes / hardware->bandwidth, 2 * n_weights * batch / rate);
+    samp_hardware_multiplies(hardware, product->format, &how);
+    double rate = hardware->rates[how].value;
+    if (!(rate > 0)) rate = hardware->rates[SAMP_MULTIPLY_FLOAT16].value;
+    double rows = (double)product->rows, cols = (double)product->cols, batch = product->batch;
+    double operations = 2 * rows * cols * batch;
+    const samp_kernel *kernel =
+        measured_kernel(hardware, product->format, product->activation_bits);
+    if (kernel) {
+        const samp_kernel_law *law = &kernel->law;
+        double floor = rate > 0 ? operations / rate : 0; /* times of one batch do not know it */
+        samp_product_time time = {.seconds =
+                                      fmax(samp_kernel_law_seconds(law, rows, cols, batch), floor),
+                                  .reading = law->weight * rows * cols,
+                                  .multiplying = fmax(law->multiply * rows * cols * batch, floor),
+                                  .measured = true};
+        return time;
+    }
+    /* an input of 16 bits is two INT8 parts: twice the products */
+    if (how == SAMP_MULTIPLY_INT8 && product->activation_bits == 16) operations *= 2;
+    samp_product_time time = {.reading = (double)product->bytes / hardware->bandwidth.value,
+                              .multiplying = rate > 0 ? operations / rate : 0};
+    time.seconds = fmax(time.reading, time.multiplying);
+    return time;
 }

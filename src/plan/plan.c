@@ -39,10 +39,11 @@ static bool fits(const char *pattern, size_t n, const char *name)
     return *name == *pattern && fits(pattern + 1, n - 1, name + 1);
 }
 
-/* What the solver sees: a choice for every format allowed, with a16 and, where asked for, a8 inputs. */
+/* What the solver sees: a choice for every format allowed, with a16 and, under a limit of time, a8 inputs. */
 typedef struct option {
     const samp_sensitivity_choice *choice;
     int activation_bits;
+    samp_product_time time;
 } option;
 
 typedef struct problem {
@@ -69,6 +70,30 @@ static uint64_t header_bytes(const samp_sensitivity_group *group, const samp_for
     return bytes;
 }
 
+/* A step reads rows of the embedding but multiplies by none of it: its time is nothing. */
+static samp_product_time time_of(const samp_sensitivity_group *group,
+                                 const samp_sensitivity_choice *choice, int activation_bits,
+                                 const samp_plan_options *o)
+{
+    if (!o->hardware || group->kind == SAMP_GROUP_EMBED)
+        return (samp_product_time){.measured = true};
+    samp_product product = {.format = choice->format,
+                            .activation_bits = activation_bits,
+                            .rows = group->rows,
+                            .cols = group->cols,
+                            .bytes = choice->bytes,
+                            .batch = o->batch ? o->batch : 1};
+    return samp_hardware_time(o->hardware, &product);
+}
+
+/* Whether a format may be chosen for a group that is pinned to `only` (NULL: not pinned). */
+static bool allowed(const samp_format *format, const samp_format *only, const samp_plan_options *o)
+{
+    samp_multiply how;
+    return only ? format == only
+                : !o->hardware || samp_hardware_multiplies(o->hardware, format, &how);
+}
+
 static samp_status add_group(problem *p, size_t g, const samp_sensitivity *s,
                              const samp_plan_options *o, samp_error *error)
 {
@@ -77,25 +102,20 @@ static samp_status add_group(problem *p, size_t g, const samp_sensitivity *s,
     samp_choice *choices = samp_arena_alloc(&p->arena, 2 * group->n_choices, sizeof *choices);
     option *options = samp_arena_alloc(&p->arena, 2 * group->n_choices, sizeof *options);
     if (!choices || !options) return samp_fail(error, SAMP_NOMEM, "out of memory for a plan");
+    bool a8 = o->hardware && o->max_seconds > 0 && !o->a16_only;
     uint32_t n = 0;
-    double weights = (double)group->rows * (double)group->cols;
     for (uint32_t i = 0; i < group->n_choices; i++) {
         const samp_sensitivity_choice *c = &group->choices[i];
-        samp_multiply how;
-        if (only ? c->format != only
-                 : o->hardware && !samp_hardware_multiplies(o->hardware, c->format, &how))
-            continue;
-        bool integers = c->format->native & SAMP_NATIVE_CPU_INT8;
-        for (int bits = 16; bits >= (o->allow_a8 && integers ? 8 : 16); bits -= 8) {
-            samp_choice out = {.bytes = c->bytes + header_bytes(group, c->format),
-                               .cost = s->bias * c->kl};
-            if (bits == 8) out.cost += s->bias * group->activation_kl;
-            if (o->hardware) /* an a16 input is two INT8 parts: twice the products */
-                out.seconds = samp_hardware_seconds(o->hardware, c->format, c->bytes, weights,
-                                                    (o->batch ? o->batch : 1) *
-                                                        (integers && bits == 16 ? 2.0 : 1.0));
-            choices[n] = out;
-            options[n++] = (option){c, bits};
+        if (!allowed(c->format, only, o)) continue;
+        int least_bits = a8 && c->format->native & SAMP_NATIVE_CPU_INT8 ? 8 : 16;
+        for (int bits = 16; bits >= least_bits; bits -= 8) {
+            samp_product_time time = time_of(group, c, bits, o);
+            /* what a8 adds is a difference of two measurements: noise must not make it a gain */
+            double kl = c->kl + (bits == 8 ? fmax(0, group->activation_kl) : 0);
+            choices[n] = (samp_choice){.bytes = c->bytes + header_bytes(group, c->format),
+                                       .cost = s->bias * kl,
+                                       .seconds = time.seconds};
+            options[n++] = (option){c, bits, time};
         }
     }
     if (n == 0 && only)
@@ -103,8 +123,8 @@ static samp_status add_group(problem *p, size_t g, const samp_sensitivity *s,
                          "group %s is pinned to %s, which was not measured for it", group->name,
                          only->name);
     if (n == 0)
-        return samp_fail(error, SAMP_INVALID, "no measured format of group %s suits this hardware",
-                         group->name);
+        return samp_fail(error, SAMP_INVALID, "no measured format of group %s suits %s",
+                         group->name, o->hardware->title);
     p->groups[g] = (samp_choice_group){choices, n};
     p->options[g] = options;
     return SAMP_OK;
@@ -146,7 +166,7 @@ static uint64_t fixed_bytes(const samp_sensitivity *s)
 samp_status samp_plan_make(samp_plan *out, const samp_sensitivity *s, const samp_plan_options *o,
                            samp_error *error)
 {
-    *out = (samp_plan){.fixed_bytes = fixed_bytes(s)};
+    *out = (samp_plan){.fixed_bytes = fixed_bytes(s), .time.measured = true};
     problem p = {0};
     samp_status status = build(&p, s, o, error);
     uint64_t budget = o->max_bytes ? o->max_bytes : UINT64_MAX / 2;
@@ -166,8 +186,12 @@ samp_status samp_plan_make(samp_plan *out, const samp_sensitivity *s, const samp
         const option *picked = &p.options[g][p.picks[g]];
         const samp_choice *choice = &p.groups[g].choices[p.picks[g]];
         out->entries[g] = (samp_plan_entry){&s->groups[g], picked->choice, picked->activation_bits,
-                                            choice->cost, choice->seconds};
+                                            choice->cost, picked->time};
         out->weight_bytes += picked->choice->bytes;
+        out->time.seconds += picked->time.seconds;
+        out->time.reading += picked->time.reading;
+        out->time.multiplying += picked->time.multiplying;
+        out->time.measured &= picked->time.measured;
         out->n_entries = g + 1;
     }
     samp_arena_release(&p.arena);
@@ -180,27 +204,41 @@ void samp_plan_release(samp_plan *plan)
     *plan = (samp_plan){0};
 }
 
-samp_status samp_plan_front(const samp_sensitivity *s, const samp_plan_options *o, size_t n,
-                            uint64_t *bytes, double *kl, samp_error *error)
+/* Bytes of the smallest and of the largest plan there is. */
+static void range_of(const problem *p, size_t n_groups, uint64_t *least, uint64_t *most)
 {
-    problem p = {0};
-    samp_status status = build(&p, s, o, error);
-    uint64_t least = 0, most = 0;
-    for (size_t g = 0; g < s->n_groups && status == SAMP_OK; g++) {
+    *least = 0, *most = 0;
+    for (size_t g = 0; g < n_groups; g++) {
         uint64_t low = UINT64_MAX, high = 0;
-        for (uint32_t c = 0; c < p.groups[g].n_choices; c++) {
-            uint64_t b = p.groups[g].choices[c].bytes;
+        for (uint32_t c = 0; c < p->groups[g].n_choices; c++) {
+            uint64_t b = p->groups[g].choices[c].bytes;
             low = b < low ? b : low, high = b > high ? b : high;
         }
-        least += low, most += high;
+        *least += low, *most += high;
     }
+}
+
+samp_status samp_plan_front(const samp_sensitivity *s, const samp_plan_options *o, size_t n,
+                            samp_plan_point *points, size_t *n_points, samp_error *error)
+{
+    problem p = {0};
+    *n_points = 0;
+    samp_status status = build(&p, s, o, error);
+    uint64_t least = 0, most = 0;
+    if (status == SAMP_OK) range_of(&p, s->n_groups, &least, &most);
     for (size_t i = 0; i < n && status == SAMP_OK; i++) {
         samp_solution solution;
         uint64_t budget =
             least + (uint64_t)((double)(most - least) * (double)i / (double)(n > 1 ? n - 1 : 1));
-        status = samp_solve(p.groups, s->n_groups, budget, 0, p.picks, &solution, error);
-        bytes[i] = solution.bytes + fixed_bytes(s);
-        kl[i] = solution.cost;
+        status =
+            samp_solve(p.groups, s->n_groups, budget, o->max_seconds, p.picks, &solution, error);
+        if (status == SAMP_LIMIT) { /* too few bytes for the limit of time: not on the front */
+            status = SAMP_OK;
+            continue;
+        }
+        samp_plan_point point = {solution.bytes + fixed_bytes(s), solution.cost, solution.seconds};
+        if (status == SAMP_OK && (!*n_points || points[*n_points - 1].bytes < point.bytes))
+            points[(*n_points)++] = point;
     }
     samp_arena_release(&p.arena);
     return status;
@@ -238,8 +276,13 @@ json_t *samp_plan_json(const samp_plan *plan, const samp_sensitivity *s, const s
                              (int)plan->solution.exact, "modules", modules);
     if (root && o->max_bytes)
         samp_json_set(root, "budget_bytes", json_integer((json_int_t)o->max_bytes));
-    if (root && o->hardware) samp_json_set(root, "hardware", json_string(o->hardware->name));
-    if (root && o->hardware)
-        samp_json_set(root, "seconds_a_token", json_real(plan->solution.seconds));
+    if (root && o->hardware) {
+        samp_json_set(root, "hardware", json_string(o->hardware->name));
+        samp_json_set(root, "batch", json_integer(o->batch ? o->batch : 1));
+        samp_json_set(root, "seconds_a_step", json_real(plan->time.seconds));
+        samp_json_set(root, "seconds_measured", json_boolean(plan->time.measured));
+    }
+    if (root && o->max_seconds > 0)
+        samp_json_set(root, "max_seconds_a_step", json_real(o->max_seconds));
     return root;
 }

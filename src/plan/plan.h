@@ -20,10 +20,10 @@ typedef struct samp_plan_pin {
 
 typedef struct samp_plan_options {
     uint64_t max_bytes;            /* of all files of weights; 0 = no limit */
-    double max_seconds;            /* a token, on `hardware`; 0 = no limit */
+    double max_seconds;            /* of products a step, on `hardware`; 0 = no limit */
     const samp_hardware *hardware; /* NULL = any: bytes alone count */
-    uint32_t batch;                /* tokens a step the time is for; 0 = 1 */
-    bool allow_a8;                 /* inputs in one INT8 part where that is cheap enough */
+    uint32_t batch;                /* sequences that get a token in a step; 0 = 1 */
+    bool a16_only; /* else a limit of time may give groups inputs of one INT8 part (a8) */
     samp_plan_pin pins[SAMP_PLAN_PINS_MAX];
     size_t n_pins;
 } samp_plan_options;
@@ -32,7 +32,8 @@ typedef struct samp_plan_entry {
     const samp_sensitivity_group *group;
     const samp_sensitivity_choice *choice;
     int activation_bits;
-    double kl, seconds; /* predicted for the group, bias applied */
+    double kl;              /* predicted for the group, bias applied */
+    samp_product_time time; /* a step; zeros without hardware */
 } samp_plan_entry;
 
 typedef struct samp_plan {
@@ -40,6 +41,7 @@ typedef struct samp_plan {
     size_t n_entries;
     uint64_t fixed_bytes;   /* norms and headers, an upper bound to the byte of a few per mille */
     uint64_t weight_bytes;  /* of all groups */
+    samp_product_time time; /* sums over the groups; measured when all of them are */
     samp_solution solution; /* cost = predicted KL */
 } samp_plan;
 
@@ -51,10 +53,15 @@ samp_status samp_plan_make(samp_plan *out, const samp_sensitivity *sensitivity,
                            const samp_plan_options *options, samp_error *error);
 void samp_plan_release(samp_plan *plan);
 
-/* The Pareto front: predicted KL at n budgets between the smallest and the largest plan (pins and hardware as in
- * options; its max_bytes is ignored). bytes and kl [n]. */
+/* The Pareto front: plans at n budgets between the smallest and the largest there is, pins, hardware
+ * and the limit of time as in options (its max_bytes is ignored). points [n] by bytes, no two alike;
+ * *n_points gets how many there are. */
+typedef struct samp_plan_point {
+    uint64_t bytes; /* with norms and headers */
+    double kl, seconds;
+} samp_plan_point;
 samp_status samp_plan_front(const samp_sensitivity *sensitivity, const samp_plan_options *options,
-                            size_t n, uint64_t *bytes, double *kl, samp_error *error);
+                            size_t n, samp_plan_point *points, size_t *n_points, samp_error *error);
 
 json_t *samp_plan_json(const samp_plan *plan, const samp_sensitivity *sensitivity,
                        const samp_plan_options *options);

@@ -112,43 +112,64 @@ static void pins_hold_and_are_checked(void **state)
     assert_non_null(strstr(error.message, "not measured"));
 }
 
-/* FP8 only where a chip multiplies it; a limit of time is kept. */
+/* FP8 only where a chip multiplies it; a limit of time is kept, by a8 inputs where they pay. */
 static void hardware_decides_what_may_be_chosen(void **state)
 {
     (void)state;
     samp_multiply how;
     const samp_format *fp8 = samp_format_get(SAMP_FORMAT_FP8),
                       *int8 = samp_format_get(SAMP_FORMAT_INT8);
-    assert_false(samp_hardware_multiplies(samp_hardware_find("a100"), fp8, &how));
-    assert_false(samp_hardware_multiplies(samp_hardware_find("cpu"), fp8, &how));
-    assert_true(samp_hardware_multiplies(samp_hardware_find("h100"), fp8, &how) &&
-                how == SAMP_MULTIPLY_FP8);
-    assert_true(samp_hardware_multiplies(samp_hardware_find("a100"), int8, &how) &&
-                how == SAMP_MULTIPLY_INT8);
-    assert_null(samp_hardware_find("abacus"));
-    samp_plan fast, free_plan;
-    samp_plan_options o = {.hardware = samp_hardware_find("cpu"), .batch = 1};
+    samp_hardware a100, cpu, h100;
+    assert_int_equal(samp_hardware_load(&a100, "a100", &error), SAMP_OK);
+    assert_int_equal(samp_hardware_load(&cpu, "cpu", &error), SAMP_OK);
+    assert_int_equal(samp_hardware_load(&h100, "h100", &error), SAMP_OK);
+    assert_false(samp_hardware_multiplies(&a100, fp8, &how));
+    assert_false(samp_hardware_multiplies(&cpu, fp8, &how));
+    assert_true(samp_hardware_multiplies(&h100, fp8, &how) && how == SAMP_MULTIPLY_FP8);
+    assert_true(samp_hardware_multiplies(&a100, int8, &how) && how == SAMP_MULTIPLY_INT8);
+    samp_plan fast, free_plan, stiff;
+    samp_plan_options o = {.hardware = &cpu, .batch = 64};
     assert_int_equal(plan_for(&o, &free_plan), SAMP_OK);
+    double sum = 0;
+    for (size_t g = 0; g < GROUPS; g++) {
+        assert_int_equal(free_plan.entries[g].activation_bits, 16); /* no limit: nothing to gain */
+        sum += free_plan.entries[g].time.seconds;
+    }
+    assert_float_equal(sum, free_plan.time.seconds, 1e-12);
+    assert_float_equal(sum, free_plan.solution.seconds, 1e-12);
     o.max_seconds = free_plan.solution.seconds * 0.7;
     assert_int_equal(plan_for(&o, &fast), SAMP_OK);
     assert_true(fast.solution.seconds <= o.max_seconds);
     assert_true(fast.solution.cost > free_plan.solution.cost);
+    size_t a8 = 0;
+    for (size_t g = 0; g < GROUPS; g++) a8 += fast.entries[g].activation_bits == 8;
+    assert_true(a8 > 0);
+    o.a16_only = true; /* dearer, or impossible */
+    samp_status status = plan_for(&o, &stiff);
+    assert_true(status == SAMP_LIMIT || stiff.solution.cost > fast.solution.cost);
+    if (status == SAMP_OK) samp_plan_release(&stiff);
+    o.a16_only = false;
     o.max_seconds = free_plan.solution.seconds * 1e-3;
     samp_plan none;
     assert_int_equal(plan_for(&o, &none), SAMP_LIMIT);
     samp_plan_release(&fast);
     samp_plan_release(&free_plan);
+    samp_hardware_release(&a100);
+    samp_hardware_release(&cpu);
+    samp_hardware_release(&h100);
 }
 
 static void front_falls_with_bytes(void **state)
 {
     (void)state;
-    uint64_t bytes[7];
-    double kl[7];
+    samp_plan_point points[7];
+    size_t n;
     samp_plan_options o = {0};
-    assert_int_equal(samp_plan_front(&s, &o, 7, bytes, kl, &error), SAMP_OK);
-    for (int i = 1; i < 7; i++) assert_true(bytes[i] >= bytes[i - 1] && kl[i] <= kl[i - 1]);
-    assert_true(kl[0] > 10 * kl[6]);
+    assert_int_equal(samp_plan_front(&s, &o, 7, points, &n, &error), SAMP_OK);
+    assert_true(n >= 4 && n <= 7);
+    for (size_t i = 1; i < n; i++)
+        assert_true(points[i].bytes > points[i - 1].bytes && points[i].kl < points[i - 1].kl);
+    assert_true(points[0].kl > 10 * points[n - 1].kl);
 }
 
 static void json_names_every_module(void **state)
