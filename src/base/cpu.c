@@ -1,9 +1,7 @@
-/* CPU features by the compiler's cpuid helpers (they check the saved register state too). */
+/* The level a process uses, and the processor's name. What the host has is asked in cpu_x86.c and
+ * cpu_arm64.c. */
 #include "base/cpu.h"
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,35 +12,10 @@ static const char *const names[] = {
 #undef X
 };
 
-#if defined(__x86_64__)
-/* clang 14's __builtin_cpu_supports does not know this one. The answer is kept, because a virtual machine
- * traps on cpuid, which takes microseconds, and small conversions ask for the level each time. */
-static bool has_f16c(void)
-{
-    static _Atomic int known; /* 0 not asked, 1 no, 2 yes */
-    if (known == 0) {
-        unsigned eax, ebx, ecx, edx;
-        known = __get_cpuid(1, &eax, &ebx, &ecx, &edx) && ecx & bit_F16C ? 2 : 1;
-    }
-    return known == 2;
-}
-#endif
-
-samp_cpu_level samp_cpu_host(void)
-{
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
-    if (!avx2) return SAMP_CPU_SCALAR;
-    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-                  __builtin_cpu_supports("avx512vnni");
-    if (!avx512) return SAMP_CPU_AVX2;
-    return __builtin_cpu_supports("avx512vbmi") ? SAMP_CPU_AVX512VBMI : SAMP_CPU_AVX512;
-#else
-    return SAMP_CPU_SCALAR;
-#endif
-}
+static const char all_names[] =
+#define X(id, name, text) " " name
+    SAMP_CPU_LIST(X);
+#undef X
 
 const char *samp_cpu_name(samp_cpu_level level) { return names[level]; }
 
@@ -60,8 +33,15 @@ samp_status samp_cpu_choose(samp_cpu_level *out, samp_error *error)
         *out = (samp_cpu_level)level;
         return SAMP_OK;
     }
-    return samp_fail(error, SAMP_INVALID,
-                     "SAMP_CPU=%s is not a level; use scalar, avx2, avx512 or avx512vbmi", wanted);
+    return samp_fail(error, SAMP_INVALID, "SAMP_CPU=%s is not a level here; use one of:%s", wanted,
+                     all_names);
+}
+
+/* The value of a line "key : value", NULL for other lines. */
+static const char *value_of(const char *line, const char *key)
+{
+    const char *colon = strchr(line, ':');
+    return strncmp(line, key, strlen(key)) == 0 && colon && colon[1] ? colon + 2 : NULL;
 }
 
 void samp_cpu_model(char *out, size_t n)
@@ -69,13 +49,15 @@ void samp_cpu_model(char *out, size_t n)
     snprintf(out, n, "unknown");
     FILE *file = fopen("/proc/cpuinfo", "re");
     if (!file) return;
-    char line[512];
+    char line[512], implementer[32] = "";
     while (fgets(line, sizeof line, file)) {
-        char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !colon) continue;
         line[strcspn(line, "\n")] = '\0';
-        snprintf(out, n, "%s", colon + 2);
-        break;
+        const char *model = value_of(line, "model name"), *part = value_of(line, "CPU part");
+        const char *maker = value_of(line, "CPU implementer");
+        if (maker) snprintf(implementer, sizeof implementer, "%s", maker);
+        if (model) snprintf(out, n, "%s", model);
+        if (part) snprintf(out, n, "ARM %s %s", implementer, part);
+        if (model || part) break;
     }
     fclose(file);
 }

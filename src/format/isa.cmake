@@ -1,5 +1,5 @@
 # Per-file instruction sets of the number formats' inner loops (kernels.h).
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+if(SAMP_ARCHITECTURE STREQUAL x86)
   set(avx2 -mavx2 -mfma -mf16c)
   set(folder ${CMAKE_SOURCE_DIR}/src/format)
   set_source_files_properties(${folder}/kernels_avx2.c

@@ -65,7 +65,10 @@ typedef struct samp__kernels {
     void (*e4m3_to_float)(const uint8_t *in, size_t n, float scale, float *out);
 } samp__kernels;
 
-extern const samp__kernels samp__kernels_scalar;
+extern const samp__kernels samp__kernels_scalar, samp__kernels_avx2, samp__kernels_avx512,
+    samp__kernels_neon;
+/* By level: kernels_x86.c, kernels_arm64.c or kernels_other.c, of which a build has one. */
+extern const samp__kernels *const samp__kernels_of[SAMP_CPU_COUNT];
 
 /* The table for this process: the host's level, or what SAMP_CPU forces. (An SAMP_CPU that makes no
  * sense is reported where the program starts; here it counts as unset.) */

@@ -12,8 +12,6 @@
 #include "format/kernels.h"
 #include "format/kernels_avx2.h"
 
-#if defined(__AVX2__)
-
 #include <immintrin.h>
 #include <string.h>
 
@@ -358,7 +356,3 @@ const samp__kernels samp__kernels_avx2 = {.extreme = samp__avx2_extreme,
                                           .float_to_fp16 = samp__avx2_float_to_fp16,
                                           .float_to_e4m3 = samp__avx2_float_to_e4m3,
                                           .e4m3_to_float = samp__avx2_e4m3_to_float};
-
-#else
-typedef int samp__kernels_avx2_needs_x86;
-#endif

@@ -4,8 +4,6 @@
 
 #include "format/kernels.h"
 
-extern const samp__kernels samp__kernels_avx2, samp__kernels_avx512;
-
 float samp__avx2_extreme(const float *w, size_t n);
 void samp__avx2_codebook_unpack(const uint8_t *packed, size_t n, float scale, const float value[16],
                                 float *out);

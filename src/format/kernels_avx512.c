@@ -3,8 +3,6 @@
  * twins: the functions of the same names in kernels_scalar.c. */
 #include "format/kernels_avx2.h"
 
-#if defined(__AVX512F__)
-
 #include <immintrin.h>
 
 /* Midpoints for bisection: entry c of table `step` is midpoint[c + step - 1]. */
@@ -103,7 +101,3 @@ const samp__kernels samp__kernels_avx512 = {.extreme = samp__avx2_extreme,
                                             .float_to_fp16 = samp__avx2_float_to_fp16,
                                             .float_to_e4m3 = samp__avx2_float_to_e4m3,
                                             .e4m3_to_float = samp__avx2_e4m3_to_float};
-
-#else
-typedef int samp__kernels_avx512_needs_x86;
-#endif

@@ -3,7 +3,7 @@
  * byte written past the end. */
 #include "support/cmocka_all.h"
 
-#include "backend/cpu/vector.h"
+#include "backend/cpu/levels.h"
 #include "backend/numerics.h"
 #include "base/prng.h"
 
@@ -16,7 +16,7 @@ static float a[ROOM], b[ROOM], expected[ROOM], got[ROOM];
 /* Every level once; `name` of the level is printed when an assertion fails. */
 #define FOR_LEVELS(vector)                                                                         \
     for (int level = 0; level <= (int)samp_cpu_host(); level++)                                    \
-        for (const samp__vector *vector = samp__vector_table((samp_cpu_level)level); vector;       \
+        for (const samp__vector *vector = samp__levels[level].vector; vector;       \
              vector = NULL)
 
 static float odd_value(samp_prng *prng)

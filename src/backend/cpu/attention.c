@@ -10,21 +10,11 @@
  *   prefill  appending is shared out by tokens, then rows of pairs by cost: a row costs the keys it sees. */
 #include "backend/cpu/attention.h"
 
-#include "backend/cpu/attention_kernels.h"
+#include "backend/cpu/levels.h"
 #include "base/memory.h"
 #include "base/thread.h"
 
 #include <assert.h>
-
-static const samp__attention_kernels *attention_kernels(samp_cpu_level level)
-{
-#if defined(__x86_64__)
-    if (level >= SAMP_CPU_AVX512) return &samp__attention_avx512;
-    if (level == SAMP_CPU_AVX2) return &samp__attention_avx2;
-#endif
-    (void)level;
-    return &samp__attention_scalar;
-}
 
 samp_status samp__attention_scratch_create(unsigned n_threads, samp_cpu_level level,
                                            samp__attention_scratch **out, samp_error *error)
@@ -35,8 +25,8 @@ samp_status samp__attention_scratch_create(unsigned n_threads, samp_cpu_level le
         scratch->tiles = samp_alloc(n_threads, sizeof *scratch->tiles);
         if (scratch->tiles &&
             samp__huge_alloc(&scratch->scores, SAMP__SHARED_SCORES, sizeof(float))) {
-            scratch->vector = samp__vector_table(level);
-            scratch->kernels = attention_kernels(level);
+            scratch->vector = samp__levels[level].vector;
+            scratch->kernels = samp__levels[level].attention;
             scratch->n_threads = n_threads;
             *out = scratch;
             return SAMP_OK;

@@ -1,9 +1,5 @@
 /* The attention kernels compiled for AVX-512. */
-#if defined(__x86_64__)
-
 #define SAMP__LANES_AVX512
 #include "backend/cpu/attention_body.h"
 
 const samp__attention_kernels samp__attention_avx512 = SAMP__ATTENTION_TABLE;
-
-#endif

@@ -21,7 +21,7 @@
 #ifndef SAMP_CPU_ATTENTION_BODY_H
 #define SAMP_CPU_ATTENTION_BODY_H
 
-#include "backend/cpu/attention_kernels.h"
+#include "backend/cpu/levels.h"
 #include "backend/cpu/kernel.h"
 #include "backend/cpu/vector_lanes.h"
 

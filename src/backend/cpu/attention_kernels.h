@@ -35,9 +35,6 @@ typedef struct samp__attention_kernels {
                    float *out);
 } samp__attention_kernels;
 
-extern const samp__attention_kernels samp__attention_scalar, samp__attention_avx2,
-    samp__attention_avx512;
-
 struct samp__attention_scratch {
     const samp__vector *vector;
     const samp__attention_kernels *kernels;

@@ -1,6 +1,7 @@
 /* The CPU backend behind backend.h: opening a device, tensors, and the table of its functions. What
  * is enqueued is in queue.c, weights in weight.c, products in matmul.c, attention in attention.c.
  */
+#include "backend/cpu/levels.h"
 #include "backend/cpu/queue.h"
 
 #include "base/cpu.h"
@@ -27,8 +28,8 @@ static samp_status open_parts(samp_device *device, const samp_device_options *op
     SAMP_TRY(samp_pool_create(&device->pool, options->n_threads, error));
     unsigned n_threads = samp_pool_threads(device->pool);
     SAMP_TRY(samp__attention_scratch_create(n_threads, level, &device->attention, error));
-    device->matmul = samp__matmul_table(level);
-    device->vector = samp__vector_table(level);
+    device->matmul = samp__levels[level].matmul;
+    device->vector = samp__levels[level].vector;
     device->exact = options->exact;
     char model[96];
     samp_cpu_model(model, sizeof model);

@@ -1,6 +1,6 @@
 # Per-file instruction sets of the CPU backend: only the files of a level are compiled for it, and run only
 # where base/cpu.h finds that level. vector_*.c are the vector functions, matmul_*.c the matrix products.
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+if(SAMP_ARCHITECTURE STREQUAL x86)
   set(SAMP_CPU_AVX2 -mavx2 -mfma -mf16c)
   set(SAMP_CPU_AVX512 ${SAMP_CPU_AVX2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni)
   set(SAMP_CPU_MATMUL -O3)

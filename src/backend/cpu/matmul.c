@@ -14,17 +14,6 @@ enum {
     GROUPS_ENOUGH = 8         /* groups of rows a thread should have before tokens are split too */
 };
 
-static const samp__matmul_level *const levels[SAMP_CPU_COUNT] = {
-    [SAMP_CPU_SCALAR] = &samp__matmul_scalar,
-#if defined(__x86_64__)
-    [SAMP_CPU_AVX2] = &samp__matmul_avx2,
-    [SAMP_CPU_AVX512] = &samp__matmul_avx512,
-    [SAMP_CPU_AVX512VBMI] = &samp__matmul_avx512vbmi,
-#endif
-};
-
-const samp__matmul_level *samp__matmul_table(samp_cpu_level level) { return levels[level]; }
-
 /* The prepared inputs of one matmul in scratch memory. All sizes are multiples of 64 bytes. */
 typedef struct prepared {
     bool redundant;          /* a copy for each thread */

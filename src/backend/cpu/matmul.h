@@ -1,7 +1,6 @@
 /* Matrix products of the CPU backend: out [n_tokens][rows] = x [n_tokens][cols] . weight^T.
  *
- * A level (scalar, avx2, avx512, avx512vbmi) is a table of four functions over the same packed
- * weights (weight.h). Inputs of integer weights are quantized first into the level's own order; the
+ * A level (levels.h) is a table of functions over the same packed weights (weight.h). Inputs of integer weights are quantized first into the level's own order; the
  * arithmetic is backend/numerics.h's, so all levels give the same bits. matmul.c prepares inputs
  * and splits the work. */
 #ifndef SAMP_CPU_MATMUL_H
@@ -42,12 +41,6 @@ typedef struct samp__matmul_level {
     void (*integers)(const samp__product *product);
     void (*floats)(const samp__product *product);
 } samp__matmul_level;
-
-extern const samp__matmul_level samp__matmul_scalar;
-#if defined(__x86_64__)
-extern const samp__matmul_level samp__matmul_avx2, samp__matmul_avx512, samp__matmul_avx512vbmi;
-#endif
-const samp__matmul_level *samp__matmul_table(samp_cpu_level level);
 
 /* The width of tiles for n tokens: the smallest that holds them all, else the largest. */
 static inline size_t samp__tile_width(const samp__matmul_level *level, size_t n)

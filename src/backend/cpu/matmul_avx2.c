@@ -16,9 +16,7 @@
  *   1 token: int8 6.3, nf4 5.1, int6 4.0 multiply-adds a cycle (nf4: 7.3 GB/s of packed weights);
  *   4 tokens and more: int8 7.1, nf4 6.5, int6 5.9; fp16 5.3. A weight is read once a tile. */
 #include "backend/cpu/kernel.h"
-#include "backend/cpu/matmul.h"
-
-#if defined(__x86_64__)
+#include "backend/cpu/levels.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -404,5 +402,3 @@ const samp__matmul_level samp__matmul_avx2 = {.widths = widths,
                                               .quantize = quantize,
                                               .integers = integers,
                                               .floats = floats};
-
-#endif

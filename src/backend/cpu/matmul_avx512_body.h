@@ -17,9 +17,7 @@
  *   14 to 35 GB/s of packed weights on two threads over several runs, where plain reads give about 20.
  *   64 tokens: 100 to 180 G multiply-adds a second on two threads. */
 #include "backend/cpu/kernel.h"
-#include "backend/cpu/matmul.h"
-
-#if defined(__x86_64__)
+#include "backend/cpu/levels.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -408,5 +406,3 @@ const samp__matmul_level SAMP__TABLE = {.widths = widths,
                                         .quantize = quantize,
                                         .integers = integers,
                                         .floats = floats};
-
-#endif

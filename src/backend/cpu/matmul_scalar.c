@@ -1,6 +1,6 @@
 /* The plain C level: any machine runs it, and tests hold it and numerics.h together with memcmp.
  * Inputs are int16 in column order for both widths; a tile is one token. */
-#include "backend/cpu/matmul.h"
+#include "backend/cpu/levels.h"
 
 #include <string.h>
 

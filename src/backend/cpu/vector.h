@@ -3,8 +3,8 @@
  *
  * Every function equals its scalar definition in backend/numerics.h bit for bit, at every level
  * (tests/cpu/test_vector.c), so that results do not depend on the machine. The bodies are written
- * once, in vector_body.h, over 16 lanes (vector_lanes.h); vector_scalar.c, vector_avx2.c and
- * vector_avx512.c compile them for their level. Pointers need no alignment; nothing is allocated or
+ * once, in vector_body.h, over 16 lanes (vector_lanes.h); vector_scalar.c, vector_avx2.c,
+ * vector_avx512.c and vector_neon.c compile them for their level (levels.h). Pointers need no alignment; nothing is allocated or
  * kept. */
 #ifndef SAMP_CPU_VECTOR_H
 #define SAMP_CPU_VECTOR_H
@@ -32,10 +32,5 @@ typedef struct samp__vector {
     void (*rope)(float *head, size_t head_dim, const float *cos_sin);
     float (*kv_quantize)(const float *x, size_t n, int8_t *q);
 } samp__vector;
-
-extern const samp__vector samp__vector_scalar, samp__vector_avx2, samp__vector_avx512;
-
-/* The table of a level; AVX512VBMI has AVX512's. The level must not be above the host's. */
-const samp__vector *samp__vector_table(samp_cpu_level level);
 
 #endif

@@ -4,7 +4,7 @@
 #ifndef SAMP_CPU_VECTOR_BODY_H
 #define SAMP_CPU_VECTOR_BODY_H
 
-#include "backend/cpu/vector.h"
+#include "backend/cpu/levels.h"
 #include "backend/cpu/vector_lanes.h"
 
 static float vector_dot(const float *a, const float *b, size_t n)
