@@ -2,6 +2,7 @@
  * Both wait the same way: spin a little, then sleep on a futex until the counter moves. */
 #include "base/thread.h"
 
+#include "base/cgroup.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -151,63 +151,6 @@ void samp_split(size_t n, size_t unit, unsigned thread, unsigned n_threads, size
     *end = last * unit < n ? last * unit : n;
 }
 
-/* Whole cores a "quota period" pair grants; 0 when there is no limit. */
-static unsigned quota_cores(long quota, long period)
-{
-    if (quota <= 0 || period <= 0) return 0;
-    long cores = quota / period;
-    return cores < 1 ? 1 : (unsigned)cores;
-}
-
-static unsigned smaller_limit(unsigned a, unsigned b)
-{
-    return a == 0 ? b : b == 0 || a < b ? a : b;
-}
-
-static bool read_longs(const char *path, long *a, long *b)
-{
-    FILE *file = fopen(path, "re");
-    if (!file) return false;
-    int n = b ? fscanf(file, "%ld %ld", a, b) : fscanf(file, "%ld", a);
-    fclose(file);
-    return n == (b ? 2 : 1);
-}
-
-/* Every ancestor of our cgroup may hold a quota: the smallest counts. */
-static unsigned cgroup_cores(void)
-{
-    unsigned limit = 0;
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    if (!file) return 0;
-    char line[1024];
-    while (fgets(line, sizeof line, file)) {
-        line[strcspn(line, "\n")] = '\0';
-        bool v2 = strncmp(line, "0::", 3) == 0;
-        char *path = strrchr(line, ':');
-        if (!path || (!v2 && !strstr(line, "cpu"))) continue;
-        for (path++;;) {
-            char name[1400];
-            long quota, period;
-            if (v2) {
-                snprintf(name, sizeof name, "/sys/fs/cgroup%s/cpu.max", path);
-                if (read_longs(name, &quota, &period))
-                    limit = smaller_limit(limit, quota_cores(quota, period));
-            } else {
-                snprintf(name, sizeof name, "/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us", path);
-                bool got = read_longs(name, &quota, NULL);
-                snprintf(name, sizeof name, "/sys/fs/cgroup/cpu%s/cpu.cfs_period_us", path);
-                if (got && read_longs(name, &period, NULL))
-                    limit = smaller_limit(limit, quota_cores(quota, period));
-            }
-            char *slash = strrchr(path, '/');
-            if (!slash || !*path) break;
-            *slash = '\0';
-        }
-    }
-    fclose(file);
-    return limit;
-}
-
 unsigned samp_threads_available(void)
 {
     cpu_set_t set;
@@ -215,6 +158,8 @@ unsigned samp_threads_available(void)
                                                          : sysconf(_SC_NPROCESSORS_ONLN);
     if (n < 1) n = 1;
     if (n > MAX_THREADS) n = MAX_THREADS;
-    unsigned quota = cgroup_cores();
-    return quota && quota < (unsigned)n ? quota : (unsigned)n;
+    samp_cgroup group;
+    samp_cgroup_read("", &group);
+    if (group.cpus > 0 && group.cpus < (double)n) n = group.cpus < 1 ? 1 : (long)group.cpus;
+    return (unsigned)n;
 }
