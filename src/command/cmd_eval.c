@@ -1,6 +1,6 @@
 /* samp eval: perplexity on text files, and the distance to a baseline. */
 #include "command/loaded.h"
-#include "eval/eval.h"
+#include "eval/result_json.h"
 
 #include <string.h>
 
@@ -27,32 +27,6 @@ static const samp_option options[] = {
                 .help = "run the baseline in exact mode"),
     SAMP_OPTION(eval_options, FLAG, json, "json", 0, NULL, .help = "print JSON"),
 };
-
-static json_t *estimate_json(samp_estimate e)
-{
-    return json_pack("{s:f,s:f,s:f}", "value", e.value, "low", e.low, "high", e.high);
-}
-
-static json_t *result_json(const char *text, size_t n_tokens, const samp_eval_result *r)
-{
-    json_t *root = json_pack("{s:s,s:I,s:I,s:I,s:f,s:o,s:o}", "text", text, "tokens",
-                             (json_int_t)n_tokens, "windows", (json_int_t)r->n_windows, "scored",
-                             (json_int_t)r->n_scored, "seconds", r->seconds, "nll",
-                             estimate_json(r->nll), "perplexity", estimate_json(r->perplexity));
-    if (!root || !r->compared) return root;
-    const struct {
-        const char *key;
-        samp_estimate e;
-    } rest[] = {{"baseline_perplexity", r->baseline_perplexity},
-                {"kl_mean", r->kl_mean},
-                {"kl_median", r->kl_median},
-                {"kl_p99", r->kl_p99},
-                {"top1_agreement", r->top1},
-                {"delta_p", r->delta_p}};
-    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
-        samp_json_set(root, rest[i].key, estimate_json(rest[i].e));
-    return root;
-}
 
 /* "0.1531 ± 0.0040"; one window has no interval. */
 static const char *show(char *out, samp_estimate e, double factor, int digits)
@@ -103,7 +77,7 @@ static samp_status eval_files(const eval_options *o, samp_loaded *model, samp_lo
             samp_loaded_eval(model, baseline->session, paths[i], &how, &result, &n_tokens, error);
         if (status != SAMP_OK) break;
         add_row(&table, paths[i], &result);
-        json_array_append_new(list, result_json(paths[i], n_tokens, &result));
+        json_array_append_new(list, samp_eval_result_json(paths[i], n_tokens, &result));
     }
     if (status == SAMP_OK && o->json) {
         json_t *root = json_pack("{s:i,s:s,s:s,s:s,s:i,s:s}", "schema_version", 1, "model",

@@ -1,11 +1,7 @@
 /* samp measure: what each number format costs each group of weights on a calibration text. */
-#include "base/memory.h"
 #include "command/command.h"
+#include "command/steps.h"
 #include "command/terminal.h"
-#include "plan/calibration.h"
-#include "plan/measure.h"
-
-#include <string.h>
 
 typedef struct measure_options {
     const char *calibration, *out;
@@ -73,50 +69,19 @@ static void print_summary(const samp_sensitivity *s, const char *out, double sec
 
 static samp_status measure(const measure_options *o, const char *folder, samp_error *error)
 {
-    samp_model *model = NULL;
-    samp_tokenizer *tokenizer = NULL;
-    samp_tokens tokens = {0};
-    samp_sensitivity s = {0};
-    json_t *strata = NULL;
-    char digest[SAMP_SHA256_HEX], work[4096], moments[4096];
+    samp_measure_step how = {.calibration = o->calibration,
+                             .out = o->out,
+                             .max_tokens = (size_t)o->tokens,
+                             .window = (uint32_t)o->window,
+                             .probe_windows = (uint32_t)o->probe_windows,
+                             .score_every = (uint32_t)o->score_every,
+                             .n_threads = (unsigned)o->threads};
+    samp_sensitivity s;
     double start = samp_clock();
-    samp_status status = SAMP_OK;
-    if ((size_t)snprintf(work, sizeof work, "%s.samp-partial", o->out) >= sizeof work ||
-        (size_t)snprintf(moments, sizeof moments, "%s.safetensors", o->out) >= sizeof moments)
-        status = samp_fail(error, SAMP_LIMIT, "the path %s is too long", o->out);
-    if (status == SAMP_OK) status = samp_model_open(&model, folder, error);
-    if (status == SAMP_OK) status = samp_tokenizer_load(&tokenizer, folder, error);
-    if (status == SAMP_OK)
-        status = samp_calibration_load(o->calibration, tokenizer, (size_t)o->tokens, &tokens,
-                                       digest, &strata, error);
-    if (status == SAMP_OK) {
-        samp_meter meter;
-        samp_measure_options how = {.work_folder = work,
-                                    .moments_path = moments,
-                                    .tokens = tokens.ids,
-                                    .n_tokens = tokens.count,
-                                    .window = (uint32_t)o->window,
-                                    .probe_windows = (uint32_t)o->probe_windows,
-                                    .score_every = (uint32_t)o->score_every,
-                                    .n_threads = (unsigned)o->threads,
-                                    .progress = samp_meter_start(&meter, "tok")};
-        status = samp_measure(model, &how, &s, error);
-        samp_meter_stop(&meter);
-    }
-    if (status == SAMP_OK) {
-        snprintf(s.model, sizeof s.model, "%.255s", folder);
-        snprintf(s.calibration, sizeof s.calibration, "%.255s", o->calibration);
-        memcpy(s.calibration_digest, digest, sizeof s.calibration_digest);
-        s.strata = json_incref(strata);
-        status = samp_sensitivity_save(&s, o->out, error);
-    }
-    if (status == SAMP_OK) print_summary(&s, o->out, samp_clock() - start);
+    SAMP_TRY(samp_step_measure(&how, folder, &s, error));
+    print_summary(&s, o->out, samp_clock() - start);
     samp_sensitivity_release(&s);
-    json_decref(strata);
-    samp_tokens_release(&tokens);
-    if (tokenizer) samp_tokenizer_release(tokenizer);
-    if (model) samp_model_close(model);
-    return status;
+    return SAMP_OK;
 }
 
 static int run(const void *given, const char *const *arguments, size_t n, samp_error *error)

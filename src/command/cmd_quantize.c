@@ -1,17 +1,12 @@
-/* samp quantize: a model and a recipe or plan become an artifact. */
+/* samp quantize: a model and a recipe, a plan or a budget become an artifact. */
+#include "command/budget.h"
 #include "command/command.h"
+#include "command/steps.h"
 #include "command/terminal.h"
-#include "base/hash.h"
-#include "file/file.h"
-#include "plan/sensitivity.h"
-#include "quantize/input_moments.h"
-#include "quantize/quantize.h"
-
-#include <string.h>
 
 typedef struct quantize_options {
-    const char *out, *recipe, *plan, *moments;
-    int64_t threads, shard_size;
+    const char *out, *recipe, *plan, *moments, *calibration, *hardware;
+    int64_t threads, shard_size, budget, tokens, eval_tokens;
     bool force, start_over;
 } quantize_options;
 
@@ -25,6 +20,18 @@ static const samp_option options[] = {
     SAMP_OPTION(quantize_options, TEXT, moments, "moments", 0, "FILE",
                 .help =
                     "moments of samp measure, for the scale search; default: what the plan names"),
+    SAMP_OPTION(quantize_options, BYTES, budget, "budget", 'b', "BYTES", .max = 1e15,
+                .help = "measure, plan for so many bytes of weight files, quantize, evaluate, "
+                        "validate"),
+    SAMP_OPTION(quantize_options, TEXT, calibration, "calib", 0, "FILE",
+                .help = "with --budget: calibration as samp measure takes it; an eighth is held "
+                        "out to evaluate on"),
+    SAMP_OPTION(quantize_options, TEXT, hardware, "hardware", 0, "NAME|FILE.json",
+                .help = "with --budget: plan for it, as samp plan does"),
+    SAMP_OPTION(quantize_options, INTEGER, tokens, "tokens", 'n', "N", .initial = "32768",
+                .min = 1024, .max = 1e9, .help = "with --budget: most tokens to measure on"),
+    SAMP_OPTION(quantize_options, INTEGER, eval_tokens, "eval-tokens", 0, "N", .initial = "8192",
+                .min = 512, .max = 1e9, .help = "with --budget: most tokens to evaluate on"),
     SAMP_OPTION(quantize_options, BYTES, shard_size, "shard-size", 0, "BYTES", .initial = "5GB",
                 .min = 1e6, .max = 1e13, .help = "most bytes a shard"),
     SAMP_OPTION(quantize_options, INTEGER, threads, "threads", 't', "N", .max = 256, .initial = "0",
@@ -34,6 +41,14 @@ static const samp_option options[] = {
     SAMP_OPTION(quantize_options, FLAG, start_over, "start-over", 0, NULL,
                 .help = "do not continue a killed run"),
 };
+
+static samp_quantize_options write_options(const quantize_options *o)
+{
+    return (samp_quantize_options){.n_threads = (unsigned)o->threads,
+                                   .shard_bytes = (uint64_t)o->shard_size,
+                                   .force = o->force,
+                                   .start_over = o->start_over};
+}
 
 static void print_done(const char *source, const quantize_options *o, double seconds)
 {
@@ -54,94 +69,66 @@ static void print_done(const char *source, const quantize_options *o, double sec
            samp_show_seconds(took, seconds));
 }
 
-static samp_status quantize(const quantize_options *o, const char *folder,
-                            const samp_weight_plan *weights, const json_t *provenance,
-                            samp_error *error)
+static samp_status quantize_by_recipe(const quantize_options *o, const char *folder,
+                                      samp_error *error)
 {
     samp_meter meter;
-    samp_quantize_options how = {.recipe = weights ? NULL : o->recipe,
-                                 .weights = weights,
-                                 .provenance = provenance,
-                                 .n_threads = (unsigned)o->threads,
-                                 .shard_bytes = (uint64_t)o->shard_size,
-                                 .force = o->force,
-                                 .start_over = o->start_over};
+    samp_quantize_options how = write_options(o);
+    how.recipe = o->recipe;
     samp_progress progress = samp_meter_start(&meter, "B");
     samp_status status = samp_quantize(folder, o->out, &how, &progress, error);
     samp_meter_stop(&meter);
     return status;
 }
 
-/* A plan for another model would give formats to the wrong weights, or to the right ones for the wrong reasons. */
-static samp_status check_digest(const json_t *plan, const char *path, const samp_model *model,
-                                samp_error *error)
-{
-    const char *wanted = NULL;
-    char digest[SAMP_SHA256_HEX];
-    SAMP_TRY(samp_json_string(plan, "model_digest", false, &wanted, path, error));
-    if (!wanted) return SAMP_OK; /* written by hand */
-    SAMP_TRY(samp_model_digest(model, digest, error));
-    if (strcmp(wanted, digest) == 0) return SAMP_OK;
-    return samp_fail(error, SAMP_MISMATCH,
-                     "%s was made for another model than %s (its shapes or config.json differ); "
-                     "measure and plan again",
-                     path, samp_model_folder(model));
-}
-
-/* What the artifact remembers of its plan: all but the formats, which config.json has. */
-static json_t *provenance_of(const json_t *plan)
-{
-    json_t *about = json_copy((json_t *)plan), *root = json_object();
-    if (about) json_object_del(about, "modules");
-    if (!root || !about || !samp_json_set(root, "plan", about)) {
-        json_decref(root);
-        return NULL;
-    }
-    return root;
-}
-
 /* The plan's formats, with the moments it was made from: the scale search weighs errors by them. */
 static samp_status quantize_by_plan(const quantize_options *o, const char *folder,
                                     samp_error *error)
 {
-    json_t *plan = NULL;
-    samp_model *model = NULL;
-    samp_weight_plan *weights = NULL;
-    samp_arena arena = {0};
-    const char *moments = o->moments;
-    samp_status status = samp_json_load(&plan, o->plan, 256 << 20, error);
-    if (status == SAMP_OK) status = samp_model_open(&model, folder, error);
-    if (status == SAMP_OK) status = check_digest(plan, o->plan, model, error);
-    json_t *provenance = status == SAMP_OK ? provenance_of(plan) : NULL;
-    if (status == SAMP_OK && !provenance)
-        status = samp_fail(error, SAMP_NOMEM, "out of memory for the plan");
-    if (status == SAMP_OK && !(weights = samp_alloc(samp_model_count(model), sizeof *weights)))
-        status = samp_fail(error, SAMP_NOMEM, "out of memory for the plan");
-    if (status == SAMP_OK) status = samp_plan_parse(plan, o->plan, model, weights, error);
-    if (status == SAMP_OK && !moments)
-        status = samp_json_string(plan, "moments", false, &moments, o->plan, error);
-    if (status == SAMP_OK && moments)
-        status = samp_input_moments_apply(moments, model, weights, &arena, error);
-    if (status == SAMP_OK) status = quantize(o, folder, weights, provenance, error);
-    samp_free(weights);
-    samp_arena_release(&arena);
-    if (model) samp_model_close(model);
-    json_decref(provenance);
+    enum { PLAN_BYTES_MAX = 256 << 20 };
+    json_t *plan;
+    samp_quantize_options how = write_options(o);
+    SAMP_TRY(samp_json_load(&plan, o->plan, PLAN_BYTES_MAX, error));
+    samp_status status =
+        samp_step_quantize(folder, o->out, plan, o->plan, o->moments, NULL, &how, error);
     json_decref(plan);
     return status;
+}
+
+static int quantize_to_budget(const quantize_options *o, const char *folder, samp_error *error)
+{
+    if (!o->calibration) {
+        samp_fail(error, SAMP_INVALID,
+                  "--budget needs --calib FILE: a sample of the traffic to measure on");
+        return SAMP_EXIT_USAGE;
+    }
+    samp_budget_options how = {.model = folder,
+                               .out = o->out,
+                               .calibration = o->calibration,
+                               .hardware = o->hardware,
+                               .max_bytes = (uint64_t)o->budget,
+                               .measure_tokens = (size_t)o->tokens,
+                               .evaluate_tokens = (size_t)o->eval_tokens,
+                               .shard_bytes = (uint64_t)o->shard_size,
+                               .n_threads = (unsigned)o->threads,
+                               .force = o->force,
+                               .start_over = o->start_over};
+    return samp_quantize_to_budget(&how, error);
 }
 
 static int run(const void *given, const char *const *arguments, size_t n, samp_error *error)
 {
     (void)n;
     const quantize_options *o = given;
-    if (!o->recipe == !o->plan) {
-        samp_fail(error, SAMP_INVALID, "give one of --recipe NAME and --plan FILE");
+    if ((o->recipe != NULL) + (o->plan != NULL) + (o->budget != 0) != 1) {
+        samp_fail(error, SAMP_INVALID,
+                  "give one of --recipe NAME and --plan FILE and --budget BYTES");
         return SAMP_EXIT_USAGE;
     }
+    if (o->budget) return quantize_to_budget(o, arguments[0], error);
     double start = samp_clock();
     samp_status status = o->plan ? quantize_by_plan(o, arguments[0], error)
-                                 : quantize(o, arguments[0], NULL, NULL, error);
+                                 : quantize_by_recipe(o, arguments[0], error);
     if (status != SAMP_OK) return SAMP_EXIT_ERROR;
     print_done(arguments[0], o, samp_clock() - start);
     return SAMP_EXIT_DONE;
@@ -159,8 +146,16 @@ const samp_command samp__cmd_quantize = {
                    "when it is\n"
                    "complete; a killed run is continued by the same command, to the same bytes.\n\n"
                    "Recipes: samp (MLP nf4, attention fp8_e4m3, embedding and head fp16), nf4 (as\n"
-                   "bitsandbytes), nf4a, fp8, int8, fp16.",
+                   "bitsandbytes), nf4a, fp8, int8, fp16.\n\n"
+                   "--budget does it all: it measures the model on --calib, plans, quantizes, "
+                   "evaluates on an eighth\n"
+                   "of the sample that was not measured on, and validates. Sensitivity, plan and "
+                   "evaluation stay\n"
+                   "in OUT.samp; another budget with --force measures nothing again. Exit code 1 "
+                   "when the budget\n"
+                   "cannot be met.",
     .examples =
+        "  $ samp quantize demo/model --budget 80MB --calib calib.jsonl --out demo/80MB\n"
         "  $ samp quantize demo/model --recipe samp --out demo/artifact\n"
         "  $ samp quantize Llama-3-70B --plan plan.json --out Llama-3-70B-38GB --shard-size 4GB\n",
     SAMP_OPTIONS(options),

@@ -1,7 +1,7 @@
 /* samp validate: checks of a model folder for CI, as text, JSON or SARIF. */
 #include "command/command.h"
+#include "command/steps.h"
 #include "command/terminal.h"
-#include "quantize/validate.h"
 
 #include <string.h>
 
@@ -48,13 +48,7 @@ static samp_status check(const validate_options *o, const char *folder, samp_fin
                                                        : SAMP_VALIDATE_SCALES,
                                  .target = o->target,
                                  .n_threads = (unsigned)o->threads};
-    samp_meter meter;
-    samp_progress progress = samp_meter_start(&meter, "B");
-    samp_status status = samp_validate(folder, &how, &progress, findings, error);
-    samp_meter_stop(&meter);
-    if (status == SAMP_OK && findings->failed)
-        status = samp_fail(error, SAMP_NOMEM, "out of memory: the list of findings is incomplete");
-    return status;
+    return samp_step_validate(folder, &how, findings, error);
 }
 
 static int run(const void *given, const char *const *arguments, size_t n, samp_error *error)

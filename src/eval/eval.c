@@ -116,6 +116,9 @@ static void summarize(eval_run *run, samp_eval_result *result)
     result->compared = true;
     result->baseline_nll = samp_estimate_mean(run->baseline_nll, run->starts, run->n_windows);
     result->baseline_perplexity = exp_estimate(result->baseline_nll);
+    for (size_t i = 0; i < run->n_values; i++) run->nll[i] -= run->baseline_nll[i];
+    result->perplexity_ratio =
+        exp_estimate(samp_estimate_mean(run->nll, run->starts, run->n_windows));
     result->kl_mean = samp_estimate_mean(run->kl, run->starts, run->n_windows);
     if (result->kl_mean.low < 0) result->kl_mean.low = 0;
     result->delta_p = samp_estimate_mean(run->delta_p, run->starts, run->n_windows);

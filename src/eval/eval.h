@@ -23,6 +23,7 @@ typedef struct samp_eval_result {
     samp_estimate nll, perplexity; /* candidate: nats a token, exp of it */
     bool compared;                 /* the rest is filled */
     samp_estimate baseline_nll, baseline_perplexity;
+    samp_estimate perplexity_ratio; /* over the baseline's; its interval is of the paired tokens */
     samp_estimate kl_mean, kl_median, kl_p99; /* KL(baseline || candidate), nats a token */
     samp_estimate top1;    /* share of positions with the same most likely token */
     samp_estimate delta_p; /* mean of p_candidate - p_baseline of the true token */

@@ -299,3 +299,23 @@ samp_status samp_manifest_write(const char *folder, const samp_manifest_file *fi
     json_decref(root);
     return status;
 }
+
+samp_status samp_manifest_amend(const char *folder, const char *key, json_t *value,
+                                samp_error *error)
+{
+    char path[PATH_BYTES];
+    json_t *root;
+    SAMP_TRY(samp_path_join(path, sizeof path, folder, SAMP_MANIFEST_NAME, error));
+    SAMP_TRY(samp_json_load(&root, path, MANIFEST_BYTES_MAX, error));
+    samp_buffer buffer = {0};
+    samp_status status = SAMP_OK;
+    if (!json_is_object(json_object_get(root, "files")))
+        status = samp_fail(error, SAMP_CORRUPT, "%s is no manifest: it lists no files", path);
+    if (status == SAMP_OK && json_object_set(root, key, value) != 0)
+        status = samp_fail(error, SAMP_NOMEM, "out of memory for %s", path);
+    if (status == SAMP_OK) status = sealed_text(root, &buffer, error);
+    if (status == SAMP_OK) status = samp_file_write(path, buffer.data, buffer.length, error);
+    samp_buffer_release(&buffer);
+    json_decref(root);
+    return status;
+}

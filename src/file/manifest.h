@@ -70,5 +70,9 @@ typedef struct samp_manifest_file {
  * taken), and files [n]. The text depends on nothing else. */
 samp_status samp_manifest_write(const char *folder, const samp_manifest_file *files, size_t n,
                                 json_t *about, samp_error *error);
+/* Sets one more member of folder/samp.json (an evaluation that came after the artifact) and seals it
+ * again; value is not taken. SAMP_NOT_FOUND when there is none; SAMP_CORRUPT when it is no manifest. */
+samp_status samp_manifest_amend(const char *folder, const char *key, json_t *value,
+                                samp_error *error);
 
 #endif

@@ -8,15 +8,17 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FINGERPRINT_BYTES_MAX = 4 << 20 };
+enum { FINGERPRINT_BYTES_MAX = 4 << 20, HELD_OUT_OF = 8 };
 
 typedef struct loader {
     const char *path;
     const samp_tokenizer *tokenizer;
+    samp_calibration_options options;
     size_t max_tokens; /* SIZE_MAX = no limit */
     size_t first;      /* tokens the caller had before */
     samp_tokens *tokens;
-    json_t *strata; /* name -> {"records", "bytes", "tokens"} */
+    json_t *strata; /* name -> {"records", "bytes", "tokens"} of what was taken */
+    json_t *seen;   /* name -> records that came by */
     uint64_t n_records;
     bool full; /* max_tokens cut something off */
 } loader;
@@ -65,6 +67,17 @@ static samp_status add_record(loader *l, const char *text, size_t n, bool parse_
     return count_record(l, stratum, n, l->tokens->count - before, error);
 }
 
+/* Whether the next record of a stratum belongs to the part that is read. */
+static samp_status is_wanted(loader *l, const char *stratum, bool *wanted, samp_error *error)
+{
+    bool held_out = json_integer_value(json_object_get(l->seen, stratum)) % HELD_OUT_OF == 1;
+    *wanted = l->options.part == SAMP_CALIBRATION_ALL ||
+              held_out == (l->options.part == SAMP_CALIBRATION_HELD_OUT);
+    if (l->options.stratum && strcmp(stratum, l->options.stratum) != 0) *wanted = false;
+    if (add(l->seen, stratum, 1)) return SAMP_OK;
+    return samp_fail(error, SAMP_NOMEM, "%s: out of memory while counting strata", l->path);
+}
+
 static samp_status add_line(loader *l, const char *line, size_t n, uint64_t number,
                             samp_error *error)
 {
@@ -79,7 +92,9 @@ static samp_status add_line(loader *l, const char *line, size_t n, uint64_t numb
             : samp_fail(error, SAMP_CORRUPT, "%s is not an object with \"text\"", where);
     if (status == SAMP_OK)
         status = samp_json_string(record, "stratum", false, &stratum, where, error);
-    if (status == SAMP_OK)
+    bool wanted = false;
+    if (status == SAMP_OK) status = is_wanted(l, stratum, &wanted, error);
+    if (status == SAMP_OK && wanted)
         status = add_record(l, text, json_string_length(json_object_get(record, "text")), true,
                             stratum, error);
     json_decref(record);
@@ -104,20 +119,30 @@ static samp_status add_lines(loader *l, const samp_buffer *content, samp_error *
     return SAMP_OK;
 }
 
+/* The last white space at or before `at`, so that no word is split; `at` itself when there is none. */
+static size_t cut_at(const char *text, size_t at)
+{
+    size_t cut = at;
+    while (cut > 0 && text[cut] != ' ' && text[cut] != '\n') cut--;
+    return cut ? cut : at;
+}
+
 /* Only as much of a plain text as max_tokens can need is tokenized: a token is at least a byte, and
- * long texts would be cut anyway. Cut at white space, so that no word is split. */
+ * long texts would be cut anyway. */
 static samp_status add_text(loader *l, const samp_buffer *content, samp_error *error)
 {
     enum { BYTES_PER_TOKEN_MAX = 64 };
-    size_t n = content->length, wanted;
+    const char *text = content->data;
+    size_t n = content->length, wanted, held_out = cut_at(text, n - n / HELD_OUT_OF);
+    if (l->options.part == SAMP_CALIBRATION_FIT) n = held_out;
+    if (l->options.part == SAMP_CALIBRATION_HELD_OUT) text += held_out, n -= held_out;
     if (!__builtin_mul_overflow(l->max_tokens, (size_t)BYTES_PER_TOKEN_MAX, &wanted) &&
         wanted < n) {
-        n = wanted;
-        while (n > 0 && content->data[n] != ' ' && content->data[n] != '\n') n--;
-        if (n == 0) n = wanted;
+        n = cut_at(text, wanted);
         l->full = true;
     }
-    return add_record(l, content->data, n, false, "unnamed", error);
+    if (n == 0) return SAMP_OK;
+    return add_record(l, text, n, false, "unnamed", error);
 }
 
 /* A JSON object at the start means JSON lines: no plain calibration text begins with one whole. */
@@ -168,13 +193,14 @@ static samp_status describe(loader *l, const char *digest, json_t **out, samp_er
 }
 
 samp_status samp_calibration_load(const char *path, const samp_tokenizer *tokenizer,
-                                  size_t max_tokens, samp_tokens *tokens,
+                                  const samp_calibration_options *options, samp_tokens *tokens,
                                   char digest[SAMP_SHA256_HEX], json_t **strata, samp_error *error)
 {
     if (strata) *strata = NULL;
     loader l = {.path = path,
                 .tokenizer = tokenizer,
-                .max_tokens = max_tokens ? max_tokens : SIZE_MAX,
+                .options = *options,
+                .max_tokens = options->max_tokens ? options->max_tokens : SIZE_MAX,
                 .first = tokens->count,
                 .tokens = tokens};
     samp_buffer content = {0};
@@ -182,15 +208,22 @@ samp_status samp_calibration_load(const char *path, const samp_tokenizer *tokeni
     if (status == SAMP_OK) status = samp_sha256_bytes(content.data, content.length, digest, error);
     if (status == SAMP_OK && content.length == 0)
         status = samp_fail(error, SAMP_INVALID, "%s is empty, expected calibration text", path);
-    if (status == SAMP_OK && !(l.strata = json_object()))
+    l.strata = json_object();
+    l.seen = json_object();
+    if (status == SAMP_OK && (!l.strata || !l.seen))
         status = samp_fail(error, SAMP_NOMEM, "%s: out of memory", path);
     if (status == SAMP_OK)
         status = is_json_lines(&content) ? add_lines(&l, &content, error)
                                          : add_text(&l, &content, error);
+    if (status == SAMP_OK && tokens->count == l.first && options->part == SAMP_CALIBRATION_HELD_OUT)
+        status =
+            samp_fail(error, SAMP_INVALID,
+                      "%s is too small to hold an eighth out: no stratum has two records", path);
     if (status == SAMP_OK && tokens->count == l.first)
         status = samp_fail(error, SAMP_INVALID, "%s has no token to calibrate on", path);
     if (status == SAMP_OK && strata) status = describe(&l, digest, strata, error);
     json_decref(l.strata);
+    json_decref(l.seen);
     samp_buffer_release(&content);
     return status;
 }

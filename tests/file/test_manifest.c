@@ -223,6 +223,31 @@ static void test_cannot_check(void **state)
     assert_string_equal(found.text, "");
 }
 
+/* An evaluation that comes later is sealed in with the rest; nothing but a manifest is amended. */
+static void test_amended(void **state)
+{
+    findings found = {0};
+    samp_error error = {0};
+    json_t *measured = json_pack("{s:f}", "kl_mean", 0.0312);
+    (void)state;
+    put_artifact();
+    for (int i = 0; i < 2; i++) /* a second time replaces the first */
+        assert_ok(samp_manifest_amend(scratch_path("m"), "measured", measured, &error), &error);
+    assert_ok(verify(&found, true, &error), &error);
+    assert_string_equal(found.text, "");
+    json_t *root;
+    assert_ok(samp_json_load(&root, scratch_path("m/samp.json"), 1 << 20, &error), &error);
+    assert_true(json_equal(json_object_get(root, "measured"), measured));
+    json_decref(root);
+    put_file("m/samp.json", "{\"files\": []}", 13);
+    assert_fails(samp_manifest_amend(scratch_path("m"), "measured", measured, &error), &error,
+                 SAMP_CORRUPT, "is no manifest");
+    assert_int_equal(unlink(scratch_path("m/samp.json")), 0);
+    assert_fails(samp_manifest_amend(scratch_path("m"), "measured", measured, &error), &error,
+                 SAMP_NOT_FOUND, "samp.json");
+    json_decref(measured);
+}
+
 /* A failed allocation is never mistaken for damage. */
 static void test_out_of_memory(void **state)
 {
@@ -253,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_bad_manifests),
         cmocka_unit_test(test_changed_manifest),
         cmocka_unit_test(test_cannot_check),
+        cmocka_unit_test(test_amended),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);

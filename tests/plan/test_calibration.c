@@ -49,7 +49,8 @@ static samp_status load(const char *name, const char *content, size_t max_tokens
     json_decref(strata);
     samp_tokens_release(&tokens);
     tokens = (samp_tokens){0};
-    return samp_calibration_load(scratch_path(name), letters, max_tokens, &tokens, digest, &strata,
+    samp_calibration_options options = {.max_tokens = max_tokens};
+    return samp_calibration_load(scratch_path(name), letters, &options, &tokens, digest, &strata,
                                  error);
 }
 
@@ -160,6 +161,42 @@ static void paths_of_fingerprints(void **state)
     }
 }
 
+static void load_part(const char *name, samp_calibration_part part, const char *stratum)
+{
+    samp_error error = {0};
+    samp_calibration_options options = {.part = part, .stratum = stratum};
+    assert_int_equal(forget(NULL), 0);
+    assert_ok(samp_calibration_load(scratch_path(name), letters, &options, &tokens, digest, &strata,
+                                    &error),
+              &error);
+}
+
+/* 20 records of one letter each, their letter a count within their stratum. */
+static void parts_share_no_record(void **state)
+{
+    (void)state;
+    char text[2048] = "";
+    for (int i = 0; i < 20; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text),
+                 "{\"text\":\"%c\",\"stratum\":\"%s\"}\n", 'a' + i / 2, i % 2 ? "odd" : "even");
+    put_file("parts.jsonl", text, strlen(text));
+    load_part("parts.jsonl", SAMP_CALIBRATION_HELD_OUT, NULL);
+    expect_tokens((const int32_t[]){1, EOS, 1, EOS, 9, EOS, 9, EOS}, 8);
+    assert_int_equal(number("even", "records"), 2);
+    load_part("parts.jsonl", SAMP_CALIBRATION_HELD_OUT, "odd");
+    expect_tokens((const int32_t[]){1, EOS, 9, EOS}, 4);
+    load_part("parts.jsonl", SAMP_CALIBRATION_FIT, NULL);
+    assert_int_equal(tokens.count, 2 * 16);
+    for (size_t i = 0; i < tokens.count; i++) assert_true(tokens.ids[i] != 1 && tokens.ids[i] != 9);
+    assert_int_equal(number("odd", "records"), 8);
+
+    put_file("parts.txt", "aaaa aaaa aaaa aaaa aaaa aaaa aaaa bbbb", 39);
+    load_part("parts.txt", SAMP_CALIBRATION_HELD_OUT, NULL);
+    expect_tokens((const int32_t[]){BLANK, 1, 1, 1, 1, EOS}, 6);
+    load_part("parts.txt", SAMP_CALIBRATION_FIT, NULL);
+    assert_int_equal(tokens.count, 34 + 1);
+}
+
 static void refused(void **state)
 {
     (void)state;
@@ -171,8 +208,15 @@ static void refused(void **state)
                  "\"text\" is missing");
     assert_fails(load("d", "{\"text\":\"a\"}\n[]\n", 0, &error), &error, SAMP_CORRUPT,
                  "line 2 is not an object");
-    assert_fails(samp_calibration_load("/nonexistent", letters, 0, &tokens, digest, NULL, &error),
-                 &error, SAMP_NOT_FOUND, "/nonexistent");
+    samp_calibration_options all = {0};
+    put_file("one", "{\"text\":\"a\"}\n", 13);
+    samp_calibration_options held_out = {.part = SAMP_CALIBRATION_HELD_OUT};
+    assert_fails(samp_calibration_load(scratch_path("one"), letters, &held_out, &tokens, digest,
+                                       NULL, &error),
+                 &error, SAMP_INVALID, "too small to hold an eighth out");
+    assert_fails(
+        samp_calibration_load("/nonexistent", letters, &all, &tokens, digest, NULL, &error), &error,
+        SAMP_NOT_FOUND, "/nonexistent");
     assert_null(strata);
 }
 
@@ -184,6 +228,7 @@ int main(void)
         cmocka_unit_test_teardown(the_limit_cuts, forget),
         cmocka_unit_test_teardown(the_fingerprint_goes_along, forget),
         cmocka_unit_test_teardown(paths_of_fingerprints, forget),
+        cmocka_unit_test_teardown(parts_share_no_record, forget),
         cmocka_unit_test_teardown(refused, forget),
     };
     return cmocka_run_group_tests(tests, make, release);

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# test_budget_cli.sh BUILD: `samp quantize --budget` on a small real model: what comes out, what is
+# kept, a killed run, a second budget, another sample, and the answers no.
+set -u
+samp=$1/samp
+stories=${SAMP_DATA:-}/stories260K
+[ -f "$stories/stories260K.bin" ] || { echo "SKIP: no $stories/stories260K.bin"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+fail() { echo "FAILED: $*"; failed=1; }
+
+# expect CODE WORD -- COMMAND…: the exit code, and WORD somewhere in what was printed.
+expect() {
+    local code=$1 word=$2; shift 3
+    local got out
+    out=$("$@" 2>&1); got=$?
+    if [ "$got" != "$code" ] || ! grep -qF -- "$word" <<<"$out"; then
+        fail "$*: exit $got (expected $code), output without «$word»:"; echo "$out" | head -5
+    fi
+}
+
+"$samp" import "$stories/stories260K.bin" --tokenizer "$stories/tok512.bin" --out model >/dev/null || exit 1
+# Forty records of two strata, every text different.
+sample() {
+    awk -v seed="$1" 'BEGIN { srand(seed); for (i = 0; i < 40; i++) {
+        text = "Once upon a time there was a " (i % 2 ? "dog" : "cat") " who counted to " int(rand() * 1e6)
+        for (j = 0; j < 40; j++) text = text " and then it saw a big red ball number " int(rand() * 999) "."
+        printf "{\"text\":\"%s\",\"stratum\":\"%s\"}\n", text, i % 2 ? "dogs" : "cats" } }'
+}
+sample 1 >calib.jsonl
+run=("$samp" quantize model --calib calib.jsonl --tokens 4096 --eval-tokens 1024)
+
+expect 3 'needs --calib FILE' -- "$samp" quantize model --budget 1MB --out x
+expect 3 '--budget BYTES' -- "${run[@]}" --budget 200kB --recipe samp --out x
+expect 2 'none.jsonl' -- "$samp" quantize model --budget 200kB --calib none.jsonl --out x
+expect 1 'no plan of model needs less than' -- "${run[@]}" --budget 10kB --out x
+[ ! -e x ] || fail 'a refused run left an artifact'
+
+# What comes out: the table, the files, the proof in samp.json.
+"${run[@]}" --budget 210kB --out a/ >a.txt || fail "exit $?"
+for word in 'weights' 'bits a weight' 'files' 'predicted KL' 'measured KL' 'same top-1' \
+    'perplexity ratio' 'valid: 0 errors' 'cats' 'dogs' 'a.samp holds'; do
+    grep -qF "$word" a.txt || fail "the table has no «$word»"
+done
+for name in sensitivity.json sensitivity.json.safetensors plan.json evaluation.json; do
+    [ -s "a.samp/$name" ] || fail "no a.samp/$name"
+done
+grep -q '"measured"' a/samp.json || fail 'samp.json has no measured KL'
+[ "$(stat -c %s a/model.safetensors)" -le 210000 ] || fail 'more than the budget'
+expect 0 'a: 0 errors, 0 warnings' -- "$samp" validate --deep a
+
+# Again: nothing is done twice. Another budget: nothing is measured twice.
+measured=$(stat -c '%Y %i' a.samp/sensitivity.json)
+[ "$("${run[@]}" --budget 210kB --out a | grep -c 'done before')" = 3 ] || fail 'something was done twice'
+expect 2 'use --force' -- "${run[@]}" --budget 300kB --out a
+expect 0 'valid: 0 errors' -- "${run[@]}" --budget 300kB --out a --force
+[ "$(stat -c '%Y %i' a.samp/sensitivity.json)" = "$measured" ] || fail 'measured twice for another budget'
+
+# Killed at several moments and run again: the same bytes as undisturbed.
+"${run[@]}" --budget 210kB --out b >/dev/null &
+for pause in 0.2 0.5 0.8 1.2 1.6; do
+    sleep "$pause"; kill -KILL $! 2>/dev/null; wait $! 2>/dev/null
+    "${run[@]}" --budget 210kB --out b >/dev/null 2>&1 &
+done
+wait $! || fail 'the last run after kills failed'
+"${run[@]}" --budget 210kB --out c >/dev/null || fail "exit $?"
+cmp -s b/model.safetensors c/model.safetensors || fail 'a killed run gave other weights'
+cmp -s <(grep -v '"moments"\|"run"\|manifest_sha256' b/samp.json) \
+    <(sed 's/c\.samp/b.samp/' c/samp.json | grep -v '"moments"\|"run"\|manifest_sha256') ||
+    fail 'a killed run gave another samp.json'
+[ ! -e b.samp/sensitivity.json.samp-partial ] || fail 'a partial measurement was left'
+
+# Another sample is another measurement, and never silently replaces an artifact.
+sample 2 >calib.jsonl
+expect 2 '--force replaces it' -- "${run[@]}" --budget 210kB --out b
+# A plain text holds out its end.
+for i in $(seq 400); do echo "The cat number $i sat on the mat and looked at the moon."; done >plain.txt
+expect 0 'unnamed' -- "$samp" quantize model --budget 210kB --calib plain.txt --tokens 2048 --out p
+exit $failed
