@@ -2,7 +2,7 @@
 # stands above it), runs alone, has a time limit, and reports a skip by exit code 77.
 # Each tests/<room>/*.sh is one CTest entry too: run with the build folder as its argument.
 set(SAMP_SHARED_DATA ${CMAKE_SOURCE_DIR}/../shared/data CACHE PATH "evaluation data beside the project, when there")
-foreach(room base format file model backend cpu run eval plan quantize bench command)
+foreach(room base format file model chat backend cpu run eval plan quantize bench doctor command)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/test_*.c)
   foreach(source ${sources})
     get_filename_component(stem ${source} NAME_WE)
@@ -28,6 +28,11 @@ foreach(source ${sources})
   add_dependencies(test_backend_load ${stem})
 endforeach()
 add_dependencies(test_backend_load samp_backend_reference)
+# The driver's library that test_doctor.c puts in a made-up root.
+add_library(fake_nvml MODULE ${CMAKE_SOURCE_DIR}/tests/doctor/fake_nvml.c)
+set_target_properties(fake_nvml PROPERTIES PREFIX "" OUTPUT_NAME fake-nvml
+  LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test-doctor)
+add_dependencies(test_doctor_doctor fake_nvml)
 add_dependencies(test_backend_reference samp_backend_reference)
 file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*/test_*.sh)
 foreach(script ${scripts})

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "model/tokenizer.h"
+#include "model/utf8.h"
 
 enum {
     SAMP__VOCAB_MAX = 4 << 20,
@@ -33,13 +34,6 @@ enum {
 
 /* ---- Text (tokenizer_text.c) ---- */
 
-/* Bytes of the UTF-8 character at p: 1 to 4; 0 when p[0..n) starts with an invalid sequence;
- * -1 when it is the beginning of a valid one. n > 0. */
-int samp__utf8_length(const char *p, size_t n);
-/* Code point of a character whose length samp__utf8_length gave. */
-uint32_t samp__utf8_decode(const char *p, int length);
-/* Writes 1 to 4 bytes. */
-size_t samp__utf8_encode(uint32_t code, char out[4]);
 /* GPT-2's byte alphabet: a printable character for each byte (0x20 is U+0120, "Ġ"). */
 uint32_t samp__byte_to_code(uint8_t byte);
 int samp__code_to_byte(uint32_t code); /* -1: not of the alphabet */
