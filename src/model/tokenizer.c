@@ -56,34 +56,50 @@ void samp_tokenizer_release(samp_tokenizer *t)
 
 /* ---- Encoding ---- */
 
-typedef samp_status (*segment_fn)(samp__scratch *s, const char *text, size_t n, bool first);
+/* marks: [n], or NULL when all of the text may be special tokens. */
+typedef samp_status (*segment_fn)(samp__scratch *s, const char *text, size_t n,
+                                  const uint8_t *marks, bool first);
 
 /* Pushes the added tokens of a text and hands what lies between them to `rest`. */
 static samp_status cut_added(samp__scratch *s, const samp__added_trie *trie, const char *text,
-                             size_t n, bool first, segment_fn rest)
+                             size_t n, const uint8_t *marks, bool first, segment_fn rest)
 {
     samp__added_match match;
     size_t at = 0;
-    while (at < n && samp__added_find(s->tokenizer, trie, s->parse_special, text, n, at, &match)) {
-        if (match.start > at) SAMP_TRY(rest(s, text + at, match.start - at, first && at == 0));
+    while (at < n &&
+           samp__added_find(s->tokenizer, trie, s->parse_special, marks, text, n, at, &match)) {
+        if (match.start > at)
+            SAMP_TRY(
+                rest(s, text + at, match.start - at, marks ? marks + at : NULL, first && at == 0));
         SAMP_TRY(samp_tokens_push(s->out, match.id, s->error));
         at = match.end;
     }
-    return at < n ? rest(s, text + at, n - at, first && at == 0) : SAMP_OK;
+    return at < n ? rest(s, text + at, n - at, marks ? marks + at : NULL, first && at == 0)
+                  : SAMP_OK;
 }
 
-static samp_status encode_normalized(samp__scratch *s, const char *text, size_t n, bool first)
+static samp_status encode_normalized(samp__scratch *s, const char *text, size_t n,
+                                     const uint8_t *marks, bool first)
 {
+    (void)marks;
     SAMP_TRY(
         samp__transforms_apply(&s->tokenizer->prefix, first, s->prefixed, &text, &n, s->error));
     return samp__split_text(s, text, n);
 }
 
-static samp_status encode_raw(samp__scratch *s, const char *text, size_t n, bool first)
+static samp_status encode_raw(samp__scratch *s, const char *text, size_t n, const uint8_t *marks,
+                              bool first)
 {
-    SAMP_TRY(samp__transforms_apply(&s->tokenizer->normalizer, first, s->normalized, &text, &n,
-                                    s->error));
-    return cut_added(s, &s->tokenizer->normalized, text, n, first, encode_normalized);
+    const samp__transforms *normalizer = &s->tokenizer->normalizer;
+    const char *raw = text;
+    size_t n_raw = n;
+    SAMP_TRY(samp__transforms_apply(normalizer, first, s->normalized, &text, &n, s->error));
+    if (marks && text != raw && s->tokenizer->normalized.count) {
+        SAMP_TRY(samp__transforms_marks(normalizer, first, raw, n_raw, marks, text, n, &s->marks,
+                                        s->error));
+        marks = (const uint8_t *)s->marks.data;
+    }
+    return cut_added(s, &s->tokenizer->normalized, text, n, marks, first, encode_normalized);
 }
 
 samp_status samp_tokenizer_encode(const samp_tokenizer *t, const char *text, size_t n,
@@ -98,7 +114,7 @@ samp_status samp_tokenizer_encode(const samp_tokenizer *t, const char *text, siz
         SAMP_TRY(samp_tokens_push(out, t->bos, error));
     samp__scratch scratch = {
         .tokenizer = t, .out = out, .error = error, .parse_special = options.parse_special};
-    samp_status status = cut_added(&scratch, &t->raw, text, n, true, encode_raw);
+    samp_status status = cut_added(&scratch, &t->raw, text, n, options.marks, true, encode_raw);
     samp__scratch_release(&scratch);
     if (status != SAMP_OK) out->count = before;
     return status;
@@ -113,6 +129,8 @@ int32_t samp_tokenizer_bos(const samp_tokenizer *t) { return t->bos; }
 int32_t samp_tokenizer_eos(const samp_tokenizer *t) { return t->eos; }
 
 const char *samp_tokenizer_chat_template(const samp_tokenizer *t) { return t->chat_template; }
+
+const char *samp_tokenizer_tool_template(const samp_tokenizer *t) { return t->tool_template; }
 
 bool samp_tokenizer_is_special(const samp_tokenizer *t, int32_t id)
 {

@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "file/gguf.h"
 
+#include <stdint.h>
+
 typedef struct samp_tokenizer samp_tokenizer;
 
 /* A growable list of token ids; zeroed = empty. */
@@ -37,6 +39,9 @@ samp_status samp_tokenizer_write(const samp_tokenizer *tokenizer, const char *fo
 typedef struct samp_encode_text {
     bool parse_special; /* "<|im_end|>" in the text becomes the special token */
     bool add_bos;       /* put the bos token first when the tokenizer says so */
+    /* [n] NULL, or with parse_special: only text whose bytes are all marked 1 becomes a special
+     * token. What stands between special tokens is encoded as one text, whatever its marks. */
+    const uint8_t *marks;
 } samp_encode_text;
 /* Appends the ids of text[0..n); nothing on failure. */
 samp_status samp_tokenizer_encode(const samp_tokenizer *tokenizer, const char *text, size_t n, samp_encode_text options,
@@ -49,6 +54,8 @@ bool samp_tokenizer_is_special(const samp_tokenizer *tokenizer, int32_t id);
 /* id of a token by its exact text (special tokens too), -1 when there is none. */
 int32_t samp_tokenizer_find(const samp_tokenizer *tokenizer, const char *text);
 const char *samp_tokenizer_chat_template(const samp_tokenizer *tokenizer); /* NULL none */
+/* The template named "tool_use", for requests with tools; NULL none: the other one serves both. */
+const char *samp_tokenizer_tool_template(const samp_tokenizer *tokenizer);
 /* Bytes a token stands for; a special token gives its text only when with_special. Length may be 0. */
 void samp_tokenizer_bytes(const samp_tokenizer *tokenizer, int32_t id, bool with_special, const char **bytes, size_t *length);
 

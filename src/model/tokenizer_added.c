@@ -108,12 +108,13 @@ samp_status samp__added_from_flags(samp_tokenizer *t, const char *where, samp_er
 
 /* The longest token that text[at..n) starts with, NULL when none. */
 static const samp__added *longest(const samp_tokenizer *t, const samp__added_trie *trie,
-                                  bool parse_special, const char *text, size_t n, size_t at,
-                                  size_t *end)
+                                  bool parse_special, const uint8_t *marks, const char *text,
+                                  size_t n, size_t at, size_t *end)
 {
     const samp__added *found = NULL;
     uint32_t node = trie->roots[(uint8_t)text[at]];
     while (node != SAMP__NONE) {
+        parse_special = parse_special && (!marks || marks[at]);
         at++;
         uint32_t added = trie->nodes[node].added;
         if (added != SAMP__NONE && (parse_special || !t->added[added].special)) {
@@ -151,12 +152,13 @@ static uint32_t code_at(const char *text, size_t n, size_t at, size_t *end)
 }
 
 bool samp__added_find(const samp_tokenizer *t, const samp__added_trie *trie, bool parse_special,
-                      const char *text, size_t n, size_t from, samp__added_match *match)
+                      const uint8_t *marks, const char *text, size_t n, size_t from,
+                      samp__added_match *match)
 {
     if (!trie->count) return false;
     for (size_t at = from; at < n; at++) {
         size_t end, other;
-        const samp__added *added = longest(t, trie, parse_special, text, n, at, &end);
+        const samp__added *added = longest(t, trie, parse_special, marks, text, n, at, &end);
         if (!added) continue;
         if (added->single_word && (samp__is_word(code_before(text, at, &other)) ||
                                    samp__is_word(code_at(text, n, end, &other)))) {

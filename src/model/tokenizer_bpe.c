@@ -12,6 +12,7 @@ void samp__scratch_release(samp__scratch *s)
         samp_buffer_release(&s->normalized[i]);
         samp_buffer_release(&s->prefixed[i]);
     }
+    samp_buffer_release(&s->marks);
     samp__matcher_release(s->matcher);
     samp__merge_queue_release(&s->queue);
     samp_free(s->symbols);

@@ -26,19 +26,28 @@ static samp_status read_name(const samp_tokenizer *t, const json_t *config, cons
     return SAMP_OK;
 }
 
-/* The template is a text, or a list of {"name", "template"} of which "default" is taken. */
-static const char *find_template(const json_t *value)
+/* The template is a text, or a list of {"name", "template"}: "default", and "tool_use" for requests
+ * with tools. */
+static const char *find_template(const json_t *value, const char *wanted)
 {
-    if (json_is_string(value)) return json_string_value(value);
+    if (json_is_string(value) && strcmp(wanted, "default") == 0) return json_string_value(value);
     size_t i;
     const json_t *item;
     json_array_foreach(value, i, item)
     {
         const char *name = json_string_value(json_object_get(item, "name"));
-        if (name && strcmp(name, "default") == 0)
+        if (name && strcmp(name, wanted) == 0)
             return json_string_value(json_object_get(item, "template"));
     }
     return NULL;
+}
+
+static samp_status keep_template(samp_tokenizer *t, const char *text, const char **out,
+                                 const char *where, samp_error *error)
+{
+    if (!text) return SAMP_OK;
+    *out = samp_arena_strndup(&t->arena, text, strlen(text));
+    return *out ? SAMP_OK : samp_fail(error, SAMP_NOMEM, "%s: out of memory", where);
 }
 
 samp_status samp__tokenizer_configure(samp_tokenizer *t, const json_t *config, const char *where,
@@ -49,10 +58,10 @@ samp_status samp__tokenizer_configure(samp_tokenizer *t, const json_t *config, c
     SAMP_TRY(read_name(t, config, "unk_token", false, &t->unk_name, where, error));
     SAMP_TRY(read_name(t, config, "pad_token", false, &t->pad, where, error));
     SAMP_TRY(samp_json_bool(config, "add_bos_token", false, &t->add_bos, where, error));
-    const char *chat_template = find_template(json_object_get(config, "chat_template"));
-    if (!chat_template) return SAMP_OK;
-    t->chat_template = samp_arena_strndup(&t->arena, chat_template, strlen(chat_template));
-    return t->chat_template ? SAMP_OK : samp_fail(error, SAMP_NOMEM, "%s: out of memory", where);
+    const json_t *templates = json_object_get(config, "chat_template");
+    SAMP_TRY(
+        keep_template(t, find_template(templates, "default"), &t->chat_template, where, error));
+    return keep_template(t, find_template(templates, "tool_use"), &t->tool_template, where, error);
 }
 
 /* An id, or the first of a list of them; -1 when there is none in the vocabulary. */

@@ -173,6 +173,16 @@ static samp_status read_token_id(const samp_tokenizer *t, const samp_gguf *gguf,
     return SAMP_OK;
 }
 
+static samp_status read_template(samp_tokenizer *t, const samp_gguf *gguf, const char *key,
+                                 const char **out, samp_error *error)
+{
+    samp_gguf_string text;
+    if (!samp_gguf_text(gguf, key, &text)) return SAMP_OK;
+    *out = samp_arena_strndup(&t->arena, text.data, text.length);
+    return *out ? SAMP_OK
+                : samp_fail(error, SAMP_NOMEM, "GGUF: out of memory for the chat template");
+}
+
 static samp_status read_special(samp_tokenizer *t, const samp_gguf *gguf, samp_error *error)
 {
     SAMP_TRY(read_token_id(t, gguf, "tokenizer.ggml.bos_token_id", &t->bos, error));
@@ -180,12 +190,8 @@ static samp_status read_special(samp_tokenizer *t, const samp_gguf *gguf, samp_e
     SAMP_TRY(read_token_id(t, gguf, "tokenizer.ggml.padding_token_id", &t->pad, error));
     SAMP_TRY(read_token_id(t, gguf, "tokenizer.ggml.unknown_token_id", &t->unk_name, error));
     samp_gguf_bool(gguf, "tokenizer.ggml.add_bos_token", &t->add_bos);
-    samp_gguf_string text;
-    if (!samp_gguf_text(gguf, "tokenizer.chat_template", &text)) return SAMP_OK;
-    t->chat_template = samp_arena_strndup(&t->arena, text.data, text.length);
-    return t->chat_template
-               ? SAMP_OK
-               : samp_fail(error, SAMP_NOMEM, "GGUF: out of memory for the chat template");
+    SAMP_TRY(read_template(t, gguf, "tokenizer.chat_template", &t->chat_template, error));
+    return read_template(t, gguf, "tokenizer.chat_template.tool_use", &t->tool_template, error);
 }
 
 static samp_status read_byte_level(samp_tokenizer *t, const samp_gguf *gguf,

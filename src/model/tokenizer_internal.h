@@ -164,7 +164,7 @@ struct samp_tokenizer {
 
     int32_t bos, eos, pad, unk_name; /* named by the configuration; -1 none */
     bool add_bos;
-    const char *chat_template;
+    const char *chat_template, *tool_template; /* NULL none */
 
     /* The pipeline as tokenizer.json describes it; NULL is JSON's null. */
     json_t *json_normalizer, *json_pre_tokenizer, *json_post_processor, *json_decoder;
@@ -212,6 +212,7 @@ typedef struct samp__scratch {
     samp_error *error;
     bool parse_special;
     samp_buffer normalized[2], prefixed[2]; /* the text between two transforms */
+    samp_buffer marks;                      /* of the normalized text */
     samp__matcher *matcher;
     samp__symbol *symbols;
     size_t symbols_capacity;
@@ -260,19 +261,27 @@ samp_status samp__normalizer_read(samp_tokenizer *t, const json_t *json, const c
  * changed. */
 samp_status samp__transforms_apply(const samp__transforms *list, bool first, samp_buffer buffers[2],
                                    const char **text, size_t *n, samp_error *error);
+/* The marks of changed[0..n_changed), which the list made of text: each run of equal marks is
+ * transformed by itself, and where this gives another text than the whole did (a mark of the user's
+ * that combined with the template's letter), nothing counts as marked. Fills *out. */
+samp_status samp__transforms_marks(const samp__transforms *list, bool first, const char *text,
+                                   size_t n, const uint8_t *marks, const char *changed,
+                                   size_t n_changed, samp_buffer *out, samp_error *error);
 
 /* Makes t->added from the tokens with SAMP__TOKEN_ADDED, for readers whose format has no such list.
  */
 samp_status samp__added_from_flags(samp_tokenizer *t, const char *where, samp_error *error);
 /* Makes the tries from t->added. */
 samp_status samp__added_finish(samp_tokenizer *t, const char *where, samp_error *error);
-/* A match of an added token in text[from..n): false when there is none. */
+/* A match of an added token in text[from..n): false when there is none. Special ones match with
+ * parse_special, and with marks (NULL: none) only where these are all 1. */
 typedef struct samp__added_match {
     size_t start, end;
     int32_t id;
 } samp__added_match;
 bool samp__added_find(const samp_tokenizer *t, const samp__added_trie *trie, bool parse_special,
-                      const char *text, size_t n, size_t from, samp__added_match *match);
+                      const uint8_t *marks, const char *text, size_t n, size_t from,
+                      samp__added_match *match);
 
 /* Reads a pre-tokenizer (object of tokenizer.json, or NULL). */
 samp_status samp__pre_tokenizer_read(samp_tokenizer *t, const json_t *json, const char *where,

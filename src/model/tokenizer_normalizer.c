@@ -204,3 +204,44 @@ samp_status samp__transforms_apply(const samp__transforms *list, bool first, sam
     }
     return SAMP_OK;
 }
+
+static bool is_prefix(const samp__transform *item)
+{
+    return item->kind != SAMP__UNICODE_FORM && item->kind != SAMP__REPLACE;
+}
+
+samp_status samp__transforms_marks(const samp__transforms *list, bool first, const char *text,
+                                   size_t n, const uint8_t *marks, const char *changed,
+                                   size_t n_changed, samp_buffer *out, samp_error *error)
+{
+    samp__transforms inner = {0}; /* what is put in front is put in front of the whole */
+    for (int i = 0; i < list->count; i++)
+        if (!is_prefix(&list->items[i])) inner.items[inner.count++] = list->items[i];
+    samp_buffer scratch[2] = {{0}, {0}};
+    samp_status status = SAMP_OK;
+    bool same = true;
+    samp_buffer_clear(out);
+    for (size_t from = 0, to; status == SAMP_OK && same && from < n; from = to) {
+        const uint8_t *end = memchr(marks + from, !marks[from], n - from);
+        to = end ? (size_t)(end - marks) : n;
+        const char *piece = text + from;
+        size_t length = to - from, at = out->length;
+        status =
+            samp__transforms_apply(from ? &inner : list, first, scratch, &piece, &length, error);
+        if (status != SAMP_OK) break;
+        same = length <= n_changed - at && memcmp(changed + at, piece, length) == 0;
+        char *room = same ? samp_buffer_reserve(out, length) : NULL;
+        if (!room) break;
+        memset(room, marks[from], length);
+        out->length += length;
+    }
+    if (status == SAMP_OK && (!same || out->length != n_changed)) {
+        samp_buffer_clear(out);
+        char *room = samp_buffer_reserve(out, n_changed);
+        if (room) memset(room, 0, n_changed);
+        out->length = room ? n_changed : 0;
+    }
+    samp_buffer_release(&scratch[0]);
+    samp_buffer_release(&scratch[1]);
+    return status == SAMP_OK ? samp_buffer_ok(out, error) : status;
+}

@@ -202,6 +202,23 @@ static samp_status set_name(const samp_tokenizer *t, json_t *config, const char 
     return samp_json_set(config, key, text) ? SAMP_OK : fail_nomem(error);
 }
 
+/* One template is a text, two are a list of named ones. */
+static samp_status set_templates(const samp_tokenizer *t, json_t *config, samp_error *error)
+{
+    const char *const texts[] = {t->chat_template, t->tool_template};
+    for (int i = 0; i < 2; i++)
+        if (texts[i] && !is_writable(texts[i], strlen(texts[i])))
+            return samp_fail(error, SAMP_UNSUPPORTED,
+                             "the chat template is not valid UTF-8, so tokenizer_config.json "
+                             "cannot hold it");
+    if (!t->chat_template) return SAMP_OK;
+    json_t *value = t->tool_template ? json_pack("[{s:s,s:s},{s:s,s:s}]", "name", "default",
+                                                 "template", t->chat_template, "name", "tool_use",
+                                                 "template", t->tool_template)
+                                     : json_string(t->chat_template);
+    return samp_json_set(config, "chat_template", value) ? SAMP_OK : fail_nomem(error);
+}
+
 static samp_status config_json(const samp_tokenizer *t, json_t *config, samp_error *error)
 {
     SAMP_TRY(set_name(t, config, "bos_token", t->bos, error));
@@ -213,14 +230,7 @@ static samp_status config_json(const samp_tokenizer *t, json_t *config, samp_err
               samp_json_set(config, "add_eos_token", json_false()) &&
               samp_json_set(config, "clean_up_tokenization_spaces", json_false()) &&
               samp_json_set(config, "tokenizer_class", json_string(class_name));
-    if (ok && t->chat_template) {
-        if (!is_writable(t->chat_template, strlen(t->chat_template)))
-            return samp_fail(error, SAMP_UNSUPPORTED,
-                             "the chat template is not valid UTF-8, so tokenizer_config.json "
-                             "cannot hold it");
-        ok = samp_json_set(config, "chat_template", json_string(t->chat_template));
-    }
-    return ok ? SAMP_OK : fail_nomem(error);
+    return ok ? set_templates(t, config, error) : fail_nomem(error);
 }
 
 static int append_text(const char *text, size_t n, void *buffer)

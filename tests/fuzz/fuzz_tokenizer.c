@@ -67,8 +67,9 @@ static void check_rewritten(const samp_tokenizer *t, const char *text, size_t n,
         return;
     }
     if (samp_tokenizer_load(&again, folder(), &error) != SAMP_OK) abort();
-    if (samp_tokenizer_encode(again, text, n, (samp_encode_text){true, true}, &second, &error) !=
-        SAMP_OK)
+    if (samp_tokenizer_encode(again, text, n,
+                              (samp_encode_text){.parse_special = true, .add_bos = true}, &second,
+                              &error) != SAMP_OK)
         abort();
     if (exact && second.count != first->count) abort();
     for (size_t i = 0; exact && i < first->count; i++)
@@ -92,8 +93,9 @@ static void check_text(const samp_tokenizer *t, const char *text, size_t n, bool
     } else if (status != SAMP_LIMIT) {
         abort();
     }
-    if (samp_tokenizer_encode(t, text, n, (samp_encode_text){true, true}, &parsed, &error) ==
-        SAMP_OK) {
+    if (samp_tokenizer_encode(t, text, n,
+                              (samp_encode_text){.parse_special = true, .add_bos = true}, &parsed,
+                              &error) == SAMP_OK) {
         check_stream(t, &parsed);
         check_rewritten(t, text, n, exact, &parsed);
     }

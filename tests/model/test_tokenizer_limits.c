@@ -263,8 +263,9 @@ static samp_status whole_life(const char *folder, samp_error *error)
                                               strlen(ITS_CONFIG), "t", error);
     if (status != SAMP_OK) return status;
     static const char said[] = "e\xcc\x81 xb1<s>bbxa\xff";
-    status = samp_tokenizer_encode(t, said, strlen(said), (samp_encode_text){true, true}, &tokens,
-                                   error);
+    status = samp_tokenizer_encode(t, said, strlen(said),
+                                   (samp_encode_text){.parse_special = true, .add_bos = true},
+                                   &tokens, error);
     if (status == SAMP_OK)
         status = samp_tokenizer_decode(t, tokens.ids, tokens.count, true, &text, error);
     if (status == SAMP_OK) status = samp_tokenizer_write(t, folder, error);
