@@ -8,3 +8,7 @@ if(SAMP_ARCHITECTURE STREQUAL x86)
     TARGET_DIRECTORY samp_format PROPERTIES
     COMPILE_OPTIONS "-O3;${avx2};-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq")
 endif()
+if(SAMP_ARCHITECTURE STREQUAL arm64)
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/format/kernels_neon.c
+    TARGET_DIRECTORY samp_format PROPERTIES COMPILE_OPTIONS "-O3")
+endif()

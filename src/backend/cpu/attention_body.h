@@ -1,5 +1,5 @@
 /* The inner kernels of attention, once, over the lanes of vector_lanes.h; included by
- * attention_scalar.c, attention_avx2.c and attention_avx512.c.
+ * attention_scalar.c, attention_avx2.c, attention_avx512.c and attention_neon.c.
  *
  *     scores  s[row][key] = samp_dot(q[row], k[key]) * scale     16 keys are the lanes of a vector
  *     softmax M, l, c and p = exp(s - M) of each row             64 keys of a block at a time
@@ -25,8 +25,8 @@
 #include "backend/cpu/kernel.h"
 #include "backend/cpu/vector_lanes.h"
 
-/* Queries and panels of one register tile: AVX2 has 8 of its 16 registers in sums, AVX-512 8 of 32,
- * as many as hide the latency of two multiply-adds a cycle. Scores of keys that are float already need
+/* Queries and panels of one register tile: AVX2 has 8 of its 16 registers in sums, AVX-512 8 of 32
+ * and NEON (unmeasured) 16 of 32, as many as hide the latency of two multiply-adds a cycle. Scores of keys that are float already need
  * no wide tile to pay for a conversion, and AVX2 keeps the partial sums of two rows without spilling
  * (see the measurements above). SHAPES lists all tiles up to that. */
 // clang-format off
@@ -38,7 +38,7 @@ enum { TILE_ROWS = 4, TILE_PANELS = 2, FLOAT_SCORE_ROWS = 4 };
 #define SHAPES(X, stored)                                                                          \
     X(stored, 1, 1) X(stored, 2, 1) X(stored, 3, 1) X(stored, 4, 1)                                \
     X(stored, 1, 2) X(stored, 2, 2) X(stored, 3, 2) X(stored, 4, 2)
-#elif defined(SAMP__LANES_AVX2)
+#elif defined(SAMP__LANES_AVX2) || defined(SAMP__LANES_NEON)
 enum { TILE_ROWS = 4, TILE_PANELS = 1, FLOAT_SCORE_ROWS = 2 };
 #define SHAPES(X, stored) X(stored, 1, 1) X(stored, 2, 1) X(stored, 3, 1) X(stored, 4, 1)
 #else

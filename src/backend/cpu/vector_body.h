@@ -1,6 +1,6 @@
 /* The vector functions of vector.h, once, over the lanes of vector_lanes.h; included by
- * vector_scalar.c, vector_avx2.c and vector_avx512.c, which export the table. The scalar twin of
- * each is in numerics.h. */
+ * vector_scalar.c, vector_avx2.c, vector_avx512.c and vector_neon.c, which export the table. The
+ * scalar twin of each is in numerics.h. */
 #ifndef SAMP_CPU_VECTOR_BODY_H
 #define SAMP_CPU_VECTOR_BODY_H
 

@@ -1,9 +1,11 @@
-/* Sixteen float lanes, three times: plain C, two AVX2 registers, one AVX-512 register.
+/* Sixteen float lanes, four times: plain C, two AVX2 registers, one AVX-512 register, four of NEON
+ * (vector_lanes_neon.h).
  *
  * backend/numerics.h defines sums in 16 lanes; code written over this type is written once and has
  * the same bits everywhere. The including .c file defines one of SAMP__LANES_SCALAR,
- * SAMP__LANES_AVX2 or SAMP__LANES_AVX512 and is compiled with that level's flags (isa.cmake). All
- * functions are static and inlined. `n` in names with _n is a number of lanes, 0…16. */
+ * SAMP__LANES_AVX2, SAMP__LANES_AVX512 or SAMP__LANES_NEON and is compiled with that level's flags
+ * (isa.cmake). All functions are static and inlined. `n` in names with _n is a number of lanes,
+ * 0…16. */
 #ifndef SAMP_CPU_VECTOR_LANES_H
 #define SAMP_CPU_VECTOR_LANES_H
 
@@ -341,6 +343,10 @@ SAMP__INLINE void lanes_load_pairs(const float *p, lanes *first, lanes *second)
     *first = _mm512_permutex2var_ps(a, even, b);
     *second = _mm512_permutex2var_ps(a, _mm512_add_epi32(even, _mm512_set1_epi32(1)), b);
 }
+
+#elif defined(SAMP__LANES_NEON)
+
+#include "backend/cpu/vector_lanes_neon.h"
 
 #endif
 

@@ -1,0 +1,187 @@
+/* The inputs of NEON's integer products, in the order of matmul_neon.h, and its products of float
+ * weights. Scalar twins: samp_input_quantize, and float_group of matmul_scalar.c.
+ *
+ * Float weights: y[r] = fmaf(w[r][k], x[k], y[r]), k in order; a column of 16 rows is four
+ * registers, BF16, FP16 and FP8 are widened by one or two instructions each. Tiles are 64 rows x 1
+ * token, which reads 64 to 256 bytes of weights for 64 multiply-adds, and 16 rows x 4 tokens: 16
+ * sums, which hide the latency of four multiply-adds a cycle. The share of a roofline is not
+ * measured: this was only run under qemu. */
+#include "backend/cpu/matmul_neon.h"
+
+#include "backend/cpu/kernel.h"
+
+#include <arm_neon.h>
+#include <string.h>
+
+const uint8_t samp__neon_widths[] = {1, 2, SAMP__NEON_TILE, 0};
+
+/* ---- inputs ---- */
+
+/* 8 columns as int16 -> their 8 bytes, or with 16 bits the bytes hi and then lo. */
+INLINE void store_step(uint8_t *q, int16x8_t v, int bits)
+{
+    if (bits == 8) {
+        vst1_s8((int8_t *)q, vmovn_s16(v));
+        return;
+    }
+    int8x8_t low = vmovn_s16(v); /* lo in -128 … 127; q - lo is 256*hi, without overflow */
+    int16x8_t high = vsubq_s16(v, vmovl_s8(low));
+    vst1q_s8((int8_t *)q, vcombine_s8(vshrn_n_s16(high, 8), low));
+}
+
+/* samp_input_quantize of a whole block (x padded with zeros); start[0], start[width],
+ * start[2*width] as in matmul.h. Steps of 8 columns are `stride` bytes apart. */
+INLINE float quantize_block(const float *x, int bits, uint8_t *q, size_t stride, int32_t *start,
+                            size_t width)
+{
+    enum { STEPS = SAMP__BLOCK / SAMP__STEP };
+    uint32x4_t max = vdupq_n_u32(0);
+    for (int i = 0; i < SAMP__BLOCK; i += 4)
+        max = vmaxq_u32(max, vreinterpretq_u32_f32(vabsq_f32(vld1q_f32(x + i))));
+    uint32_t top = vmaxvq_u32(max);
+    float m = samp_bits_float(top), n_max = bits == 8 ? SAMP_A8_MAX : SAMP_A16_MAX;
+    if (!(m >= 1e-30f) || top >= 0x7f800000) {
+        for (size_t i = 0; i < STEPS; i++) memset(q + i * stride, 0, bits == 8 ? 8 : 16);
+        start[0] = start[width] = start[2 * width] = 0;
+        return top >= 0x7f800000 ? NAN : 0;
+    }
+    float32x4_t factor = vdupq_n_f32(n_max / m);
+    int32_t sum[2] = {0, 0};
+    for (size_t i = 0; i < STEPS; i++) {
+        const float *from = x + i * SAMP__STEP;
+        int32x4_t a = vcvtnq_s32_f32(vmulq_f32(vld1q_f32(from), factor));
+        int32x4_t b = vcvtnq_s32_f32(vmulq_f32(vld1q_f32(from + 4), factor));
+        sum[i / (STEPS / 2)] += vaddvq_s32(vaddq_s32(a, b));
+        store_step(q + i * stride, vmovn_high_s32(vmovn_s32(a), b), bits);
+    }
+    start[0] = -128 * (sum[0] + sum[1]);
+    start[width] = -128 * sum[0];
+    start[2 * width] = -128 * sum[1];
+    return m / n_max;
+}
+
+void samp__neon_quantize(const samp__quantized *to, size_t token, const float *x, size_t cols)
+{
+    size_t slot = samp__tile_slot(to, token), t = slot % to->width;
+    bool alone = to->bits == 8 && to->width == 1; /* no pair */
+    size_t stride = alone ? SAMP__STEP : 2 * SAMP__STEP;
+    for (size_t b = 0; b < to->n_blocks; b++, slot += to->width) {
+        const float *from = x + b * SAMP__BLOCK;
+        float padded[SAMP__BLOCK] = {0};
+        if (cols - b * SAMP__BLOCK < SAMP__BLOCK) {
+            memcpy(padded, from, (cols - b * SAMP__BLOCK) * sizeof *x);
+            from = padded;
+        }
+        uint8_t *q = to->q + slot * to->q_bytes;
+        if (to->bits == 8 && t % 2) q -= to->q_bytes - SAMP__STEP; /* the second of its pair */
+        int32_t *start = to->start + 3 * slot - 2 * t;
+        to->scale[slot] = to->bits == 8 ? quantize_block(from, 8, q, stride, start, to->width)
+                                        : quantize_block(from, 16, q, stride, start, to->width);
+    }
+}
+
+/* ---- float weights ---- */
+
+enum { QUARTERS = SAMP__ROWS / 4, SUMS = 4 * QUARTERS };
+
+/* Four rows' weights of a column. */
+INLINE float32x4_t load_values(samp__kind kind, const uint8_t *line, int quarter)
+{
+    if (kind == SAMP__FP32) return vld1q_f32((const float *)line + 4 * quarter);
+    if (kind == SAMP__FP8) { /* E4M3's bits as an FP16: the value * 2^-8 */
+        int8x8_t code = vld1_s8((const int8_t *)line + 8 * (quarter / 2));
+        uint16x8_t half =
+            vandq_u16(vreinterpretq_u16_s16(vshll_n_s8(code, 7)), vdupq_n_u16(0xbfff));
+        float16x8_t value = vreinterpretq_f16_u16(half);
+        return quarter % 2 ? vcvt_high_f32_f16(value) : vcvt_f32_f16(vget_low_f16(value));
+    }
+    uint16x4_t v = vld1_u16((const uint16_t *)line + 4 * quarter);
+    if (kind == SAMP__FP16) return vcvt_f32_f16(vreinterpret_f16_u16(v));
+    return vreinterpretq_f32_u32(vshll_n_u16(v, 16));
+}
+
+/* m tokens x n_groups groups of 16 rows, one of the two 1, the other 4 (or 1). */
+INLINE void float_tile(samp__kind kind, int m, int n_groups, const samp__product *product,
+                       size_t group, size_t token)
+{
+    const samp_weight *weight = product->weight;
+    const size_t line_bytes = SAMP__ROWS * samp__kinds[kind].lines;
+    const uint8_t *line = weight->data + group * weight->group_bytes;
+    const float *x = product->x + token * weight->cols;
+    const int quarters = QUARTERS * n_groups;
+    float32x4_t y[SUMS];
+    UNROLL
+    for (int i = 0; i < quarters * m; i++) y[i] = vdupq_n_f32(0);
+    for (size_t k = 0; k < weight->cols; k++, line += line_bytes) {
+        UNROLL
+        for (int g = 0; g < quarters; g++) {
+            const uint8_t *at = line + (size_t)(g / QUARTERS) * weight->group_bytes;
+            float32x4_t w = load_values(kind, at, g % QUARTERS);
+            UNROLL
+            for (int t = 0; t < m; t++)
+                y[t * quarters + g] =
+                    vfmaq_n_f32(y[t * quarters + g], w, x[(size_t)t * weight->cols + k]);
+        }
+    }
+    if (kind == SAMP__FP8)
+        for (int g = 0; g < quarters; g++) {
+            const uint8_t *at =
+                weight->data + (group + (size_t)(g / QUARTERS)) * weight->group_bytes;
+            float32x4_t scale = vld1q_f32(samp__row_scales(weight, at) + 4 * (g % QUARTERS));
+            for (int t = 0; t < m; t++) y[t * quarters + g] = vmulq_f32(y[t * quarters + g], scale);
+        }
+    size_t row = group * SAMP__ROWS, room = (size_t)n_groups * SAMP__ROWS;
+    size_t n = weight->rows - row < room ? weight->rows - row : room;
+    float values[4 * SUMS];
+    UNROLL
+    for (int t = 0; t < m; t++) {
+        UNROLL
+        for (int g = 0; g < quarters; g++) vst1q_f32(values + 4 * g, y[t * quarters + g]);
+        samp__store_rows(product->out + (token + (size_t)t) * weight->rows + row, values, n,
+                         product->add);
+    }
+}
+
+typedef void float_function(const samp__product *product, size_t group, size_t token);
+
+#define FLOAT_TILES(kind)                                                                          \
+    static void kind##_1x1(const samp__product *p, size_t group, size_t token)                     \
+    {                                                                                              \
+        float_tile(SAMP__##kind, 1, 1, p, group, token);                                           \
+    }                                                                                              \
+    static void kind##_1x4(const samp__product *p, size_t group, size_t token)                     \
+    {                                                                                              \
+        float_tile(SAMP__##kind, 1, 4, p, group, token);                                           \
+    }                                                                                              \
+    static void kind##_4x1(const samp__product *p, size_t group, size_t token)                     \
+    {                                                                                              \
+        float_tile(SAMP__##kind, 4, 1, p, group, token);                                           \
+    }
+FLOAT_TILES(FP32)
+FLOAT_TILES(BF16)
+FLOAT_TILES(FP16)
+FLOAT_TILES(FP8)
+
+static const struct {
+    float_function *one, *groups, *tokens; /* 1 x 1, 1 token x 4 groups, 4 tokens x 1 group */
+} float_tiles[] = {{FP32_1x1, FP32_1x4, FP32_4x1},
+                   {BF16_1x1, BF16_1x4, BF16_4x1},
+                   {FP16_1x1, FP16_1x4, FP16_4x1},
+                   {FP8_1x1, FP8_1x4, FP8_4x1}};
+
+void samp__neon_floats(const samp__product *product)
+{
+    int kind = product->weight->kind - SAMP__INTEGER_KINDS;
+    for (size_t group = product->group_begin, next; group < product->group_end; group = next) {
+        next = product->group_end - group < 4 ? product->group_end : group + 4;
+        size_t token = product->token_begin;
+        for (; product->token_end - token >= 4; token += 4)
+            for (size_t g = group; g < next; g++) float_tiles[kind].tokens(product, g, token);
+        for (; token < product->token_end; token++) {
+            if (next - group == 4)
+                float_tiles[kind].groups(product, group, token);
+            else
+                for (size_t g = group; g < next; g++) float_tiles[kind].one(product, g, token);
+        }
+    }
+}
