@@ -3,17 +3,10 @@
 #ifndef SAMP_EVAL_FAST_EXP_H
 #define SAMP_EVAL_FAST_EXP_H
 
+#include "base/clones.h"
+
 #include <stdint.h>
 #include <string.h>
-
-/* Copies of a function for AVX-512 and AVX2, chosen by the loader. Sanitizers start before it can choose, and clang 14
- * does not know the attribute. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                             \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define SAMP_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define SAMP_CLONES
-#endif
 
 /* x is clamped to -87 … 88; relative error below 3e-7. */
 static inline float samp_fast_exp(float x)
