@@ -27,6 +27,8 @@
     X(INT8, "int8", samp__int8)                                                                    \
     X(INT6, "int6", samp__int6)                                                                    \
     X(INT5, "int5", samp__int5)                                                                    \
+    X(NF6A, "nf6a", samp__nf6a)                                                                    \
+    X(NF5A, "nf5a", samp__nf5a)                                                                    \
     X(NF4, "nf4", samp__nf4)                                                                       \
     X(NF4_PLAIN, "nf4_plain", samp__nf4_plain)                                                     \
     X(NF4A, "nf4a", samp__nf4a)                                                                    \
@@ -79,6 +81,12 @@ typedef struct samp_encode_options {
     /* Search the scale (17 factors, both signs where the stored scale has a sign, then least
      * squares) instead of taking absmax. */
     bool search;
+    /* Error feedback (format/feedback.h) after the search, NULL = none; formats without group
+     * scales ignore it. room [samp_feedback_room(cols)] is the calling thread's; *error, NULL = not
+     * wanted, gains the panel's squared error of outputs. */
+    const struct samp_feedback *feedback;
+    float *room;
+    double *error;
 } samp_encode_options;
 
 typedef struct samp_format {
@@ -88,6 +96,7 @@ typedef struct samp_format {
     double code_bits;    /* bits of one weight, scales excluded */
     int group;           /* weights along a row that share a scale; 0 none; SAMP_GROUP_ROW */
     unsigned native;     /* SAMP_NATIVE_… */
+    bool feedback;       /* encode can feed errors back (samp_encode_options) */
 
     /* Parts, shapes and bytes for a matrix. Errors: SAMP_LIMIT when a size overflows. */
     samp_status (*layout)(uint64_t rows, uint64_t cols, samp_layout *out, samp_error *error);
@@ -133,7 +142,7 @@ samp_status samp_part_name(char *out, size_t n, const char *name, const samp_par
  * value = scale * t, where t is an integer in -128 … 127. samp_integer_form expands rows into these.
  * It is the definition kernels must equal; the default path of every backend multiplies these integers.
  *   nf4               t = round(124.1 * code value), scale = absmax / 124.1f (exact mode: the real table)
- *   nf4a              t = the table's value
+ *   nf4a, nf5a, nf6a  t = the table's value
  *   int8, int6, int5  t = the integer itself
  *   fp8_e4m3_g64      each group is requantized: scale = max|w|/127, t = rint(w/scale)
  * group is 64 (32 for nf4a_g32); a last short group is padded with t = 0. */
@@ -152,7 +161,8 @@ void samp_integer_form(samp_format_id id, const samp_layout *layout, const void 
  * exact; y = scale * sum w*x. false, and nothing written, for formats without this form. w or scale may be NULL. */
 bool samp_row_form(samp_format_id id, const samp_layout *layout, const void *const parts[],
                    uint64_t row0, uint64_t n_rows, float *w, float *scale);
-/* For 4-bit codebook formats: the 16 integers t of its codes; NULL for other formats. */
-const int8_t *samp_integer_codebook(samp_format_id id);
+/* For codebook formats: the integers t by code, *n of them (16, 32 or 64; n may be NULL). For other
+ * formats NULL and 0. Of 32 and 64, t of the second half's codes is ~t of the first half's. */
+const int8_t *samp_integer_codebook(samp_format_id id, int *n);
 
 #endif

@@ -1,6 +1,8 @@
 /* Group scales on a signed 8-bit grid of the row (group_scale.h). */
 #include "format/group_scale.h"
 
+#include "format/feedback.h"
+
 #include <float.h>
 #include <math.h>
 
@@ -26,6 +28,15 @@ static float row_scale_of(const float *scales, uint64_t groups)
     float m = 0;
     for (uint64_t g = 0; g < groups; g++) m = fmaxf(m, fabsf(scales[g]));
     return m / 127.0f >= FLT_MIN ? m / 127.0f : 0;
+}
+
+static const samp__lut *levels_lut(const samp__levels *levels, samp__lut *room)
+{
+    if (levels->value)
+        samp__lut_fill(room, levels->value, 16);
+    else
+        samp__lut_fill_range(room, (int)levels->low, (int)levels->high);
+    return room;
 }
 
 static uint64_t group_length(const samp__group_spec *spec, uint64_t cols, uint64_t g)
@@ -107,6 +118,63 @@ void samp__row_scales(const samp__group_spec *spec, const samp__kernels *kernels
         codes[g] = work[g] == 0 || *row_scale == 0 ? 0 : scale_code(spec, work[g], *row_scale);
     if (options->search && *row_scale > 0)
         search_row(spec, kernels, w, cols, options->input_moment, work, codes, row_scale);
+}
+
+/* The code of the scale, on the row's grid, that suits group g of `target` best. */
+static int8_t group_code(const samp__group_spec *spec, const samp__kernels *kernels,
+                         const float *target, uint64_t cols, const samp_encode_options *options,
+                         uint64_t g, float row_scale)
+{
+    samp__group group;
+    load_group(spec, target, cols, options->input_moment, g, &group);
+    float absmax = kernels->extreme(group.w, group.n) / spec->end;
+    if (row_scale == 0 || fabsf(absmax) < FLT_MIN) return 0;
+    float scale = samp__search_scale(kernels, &spec->levels, &group, absmax, true);
+    int8_t code = scale_code(spec, scale, row_scale);
+    refine_code(spec, kernels, &group, row_scale, &code);
+    return code;
+}
+
+static const float *feed_back(const samp__group_spec *spec, const samp__kernels *kernels,
+                              const samp_layout *layout, const float *w, uint64_t row0,
+                              uint64_t n_rows, const samp_encode_options *options,
+                              void *const parts[])
+{
+    uint64_t cols = layout->cols, groups = layout->parts[1].shape[1];
+    samp__lut room;
+    const samp__lut *lut = levels_lut(&spec->levels, &room);
+    samp__walk walk;
+    samp__walk_begin(&walk, options->feedback, w, n_rows, options->room);
+    for (uint64_t g = groups; g-- > 0;) {
+        samp__walk_open(&walk, g * (uint64_t)spec->group, group_length(spec, cols, g));
+        for (uint64_t r = 0; r < n_rows; r++) {
+            float row_scale = samp__load_f32(parts[2], row0 + r);
+            int8_t code =
+                group_code(spec, kernels, walk.target + r * cols, cols, options, g, row_scale);
+            ((int8_t *)parts[1])[(row0 + r) * groups + g] = code;
+            samp__walk_row(&walk, r, lut, row_scale * (float)code);
+        }
+        samp__walk_close(&walk);
+    }
+    if (options->error) *options->error += walk.error;
+    return walk.target;
+}
+
+const float *samp__panel_scales(const samp__group_spec *spec, const samp_layout *layout,
+                                const float *w, uint64_t row0, uint64_t n_rows,
+                                const samp_encode_options *options, void *const parts[],
+                                float *work)
+{
+    const samp__kernels *kernels = samp__kernels_get();
+    uint64_t cols = layout->cols, groups = layout->parts[1].shape[1];
+    for (uint64_t r = 0; r < n_rows; r++) {
+        float row_scale;
+        samp__row_scales(spec, kernels, w + r * cols, cols, options, work + (row0 + r) * groups,
+                         (int8_t *)parts[1] + (row0 + r) * groups, &row_scale);
+        samp__store_f32(parts[2], row0 + r, row_scale);
+    }
+    if (!options->feedback) return w;
+    return feed_back(spec, kernels, layout, w, row0, n_rows, options, parts);
 }
 
 samp_status samp__scales_check(const samp_layout *layout, const void *const parts[],

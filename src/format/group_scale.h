@@ -5,7 +5,9 @@
  *     value = scale * t                                 (t: the integer, or the codebook's value)
  *
  * With options->search a group's scale is the best of samp__search_scale, refined on the stored
- * grid, and a row keeps whichever of search and absmax has the smaller weighted error.
+ * grid, and a row keeps whichever of search and absmax has the smaller weighted error. With
+ * options->feedback each group's scale is searched again, on the row's grid, for the weights as the
+ * errors fed back have changed them.
  *
  * Parts: NAME.scale_code I8 [rows][ceil(cols/group)], NAME.row_scale F32 [rows]. A scale may be
  * negative: the extreme weight of a group is put on the end of the range that reaches farthest
@@ -31,7 +33,7 @@ static inline uint64_t samp__group_count(uint64_t cols, int group)
     return cols / (unsigned)group + (cols % (unsigned)group != 0);
 }
 
-/* Adds the two scale parts, as parts 1 and 2, and the work that samp__row_scales needs. */
+/* Adds the two scale parts, as parts 1 and 2, and the work that samp__panel_scales needs. */
 void samp__scale_parts(samp_layout *layout, int group);
 
 /* Decides the scales of one row w [cols] and writes its codes [groups] and row_scale.
@@ -39,6 +41,14 @@ void samp__scale_parts(samp_layout *layout, int group);
 void samp__row_scales(const samp__group_spec *spec, const samp__kernels *kernels, const float *w,
                       uint64_t cols, const samp_encode_options *options, float *work, int8_t *codes,
                       float *row_scale);
+
+/* Decides the scales of a panel's rows w [n_rows][cols] and stores them in parts[1] and parts[2].
+ * Returns the rows whose nearest levels on those scales are the codes: w itself, or, with error
+ * feedback, the rounded values, in options->room. work is the tensor's. */
+const float *samp__panel_scales(const samp__group_spec *spec, const samp_layout *layout,
+                                const float *w, uint64_t row0, uint64_t n_rows,
+                                const samp_encode_options *options, void *const parts[],
+                                float *work);
 
 /* The stored scale of group g of a row, from parts[1] and parts[2]. */
 static inline float samp__stored_scale(const samp_layout *layout, const void *const parts[],

@@ -60,17 +60,13 @@ static void encode(const samp_layout *layout, const float *w, uint64_t row0, uin
     const samp__group_spec *spec = spec_of(layout);
     uint64_t cols = layout->cols, row_bytes = layout->parts[0].shape[1];
     uint64_t groups = layout->parts[1].shape[1];
+    const float *rows = samp__panel_scales(spec, layout, w, row0, n_rows, options, parts, work);
     for (uint64_t r = 0; r < n_rows; r++) {
-        const float *row = w + r * cols;
-        int8_t *codes = (int8_t *)parts[1] + (row0 + r) * groups;
-        float row_scale;
-        samp__row_scales(spec, kernels, row, cols, options, work + (row0 + r) * groups, codes,
-                         &row_scale);
-        samp__store_f32(parts[2], row0 + r, row_scale);
+        const float *row = rows + r * cols;
         uint8_t *packed = (uint8_t *)parts[0] + r * row_bytes;
         for (uint64_t g = 0; g < groups; g++) {
             uint64_t first = g * (uint64_t)spec->group, n = group_length(layout, spec->group, g);
-            float scale = row_scale * (float)codes[g];
+            float scale = samp__stored_scale(layout, (const void *const *)parts, row0 + r, g);
             if (scale != 0)
                 kernels->codebook_pack(row + first, n, 1.0f / scale, midpoint, PAD,
                                        packed + first / 2);
@@ -148,6 +144,7 @@ const samp__format_entry samp__nf4a = {
                .code_bits = 4,
                .group = 64,
                .native = NATIVE,
+               .feedback = true,
                .layout = layout64,
                .encode = encode,
                .decode = decode,
@@ -164,6 +161,7 @@ const samp__format_entry samp__nf4a_g32 = {
                .code_bits = 4,
                .group = 32,
                .native = NATIVE,
+               .feedback = true,
                .layout = layout32,
                .encode = encode,
                .decode = decode,

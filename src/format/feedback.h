@@ -1,0 +1,54 @@
+/* Error feedback (LDLQ, the same as GPTQ): a weight is rounded not to the value nearest to itself
+ * but to the one nearest to itself plus what the errors made so far in its row are worth in its
+ * place, given how the inputs go together.
+ *
+ * With H = E[x x^T] + damping*I the second moments of a weight's inputs and H = A D A^T its factor
+ * (base/matrix.h), the squared error of a row's outputs is
+ *
+ *     e H e^T = sum over j of D_j * (e_j + sum over k > j of e_k A_kj)^2,    e = w - rounded w
+ *
+ * so that, column by column from the last, rounding the target T_j = w_j + sum over k > j of
+ * e_k A_kj is the best that can be done, and leaves D_j * (T_j - rounded)^2. */
+#ifndef SAMP_FORMAT_FEEDBACK_H
+#define SAMP_FORMAT_FEEDBACK_H
+
+#include "format/format.h"
+#include "format/lut.h"
+
+typedef struct samp_feedback {
+    uint64_t cols;
+    const uint16_t *factor; /* fp16, A below its diagonal: row k's k values start at k*(k-1)/2 */
+    const float *d;         /* [cols] D, for errors; NULL: none are wanted */
+    float damping;
+} samp_feedback;
+
+static inline uint64_t samp_feedback_values(uint64_t cols) { return cols * (cols - 1) / 2; }
+/* Floats of working memory a thread needs for panels of SAMP_PANEL_ROWS rows. */
+uint64_t samp_feedback_room(uint64_t cols);
+/* Sum over rows of e H e^T, without the damping, for weights w that became q, [n_rows][cols];
+ * n_rows <= SAMP_PANEL_ROWS. q NULL: all zero. */
+double samp_feedback_error(const samp_feedback *feedback, const float *w, const float *q,
+                           uint64_t n_rows, float *room);
+
+/* ---- for the encoders of this room ---- */
+
+/* A panel of rows on its way from the last column to the first, some columns at a time. */
+typedef struct samp__walk {
+    const samp_feedback *feedback;
+    const float *w; /* [n_rows][cols] */
+    uint64_t n_rows, first, n;
+    float *target; /* [n_rows][cols]: T, then the rounded value */
+    float *a;      /* [n][cols]: rows first … of A */
+    float *e;      /* [n][SAMP_PANEL_ROWS]: errors of the open columns */
+    double error;
+} samp__walk;
+
+void samp__walk_begin(samp__walk *walk, const samp_feedback *feedback, const float *w,
+                      uint64_t n_rows, float *room);
+/* Columns first … first+n-1 (n <= 64), next to those closed before. */
+void samp__walk_open(samp__walk *walk, uint64_t first, uint64_t n);
+/* Rounds the open columns of a row to scale * (the lut's level nearest to T/scale). */
+void samp__walk_row(samp__walk *walk, uint64_t row, const samp__lut *lut, float scale);
+void samp__walk_close(samp__walk *walk);
+
+#endif
