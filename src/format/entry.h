@@ -23,7 +23,7 @@ typedef struct samp__format_entry {
                          uint64_t n_rows, samp_integer_rows *out);
     void (*row_form)(const samp_layout *layout, const void *const parts[], uint64_t row0,
                      uint64_t n_rows, float *w, float *scale); /* NULL: none */
-    const int8_t *codebook; /* [16], NULL unless codes are 4-bit indices */
+    const int8_t *codebook; /* [1 << code_bits] t by code, NULL unless codes are indices */
 } samp__format_entry;
 
 #define X(id, name, table) extern const samp__format_entry table;

@@ -82,7 +82,12 @@ bool samp_row_form(samp_format_id id, const samp_layout *layout, const void *con
     return true;
 }
 
-const int8_t *samp_integer_codebook(samp_format_id id) { return entries[id]->codebook; }
+const int8_t *samp_integer_codebook(samp_format_id id, int *n)
+{
+    const samp__format_entry *entry = entries[id];
+    if (n) *n = entry->codebook ? 1 << (int)entry->format.code_bits : 0;
+    return entry->codebook;
+}
 
 samp_status samp__layout_begin(samp_layout *out, uint64_t rows, uint64_t cols, samp_error *error)
 {

@@ -32,6 +32,7 @@ static float row_scale_of(const float *scales, uint64_t groups)
 
 static const samp__lut *levels_lut(const samp__levels *levels, samp__lut *room)
 {
+    if (levels->lut) return levels->lut;
     if (levels->value)
         samp__lut_fill(room, levels->value, 16);
     else

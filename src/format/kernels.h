@@ -6,6 +6,7 @@
 #define SAMP_FORMAT_KERNELS_H
 
 #include "base/cpu.h"
+#include "format/lut.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,10 +19,12 @@ static inline float samp__round(float x)
     return (x + shift) - shift;
 }
 
-/* The values t that a code can stand for: a 16-entry codebook, or the integers low … high. */
+/* The values t that a code can stand for: a 16-entry codebook, the integers of a table of nearest
+ * levels, or the integers low … high. */
 typedef struct samp__levels {
-    const float *value;    /* [16] ascending, NULL for integers */
+    const float *value;    /* [16] ascending, or NULL */
     const float *midpoint; /* [15] */
+    const samp__lut *lut;  /* or NULL; value and lut NULL: low … high */
     float low, high;
 } samp__levels;
 
@@ -47,6 +50,9 @@ typedef struct samp__kernels {
 
     /* t = rint of w*inv clamped to low … high (integers), ties to even. */
     void (*round_integers)(const float *w, size_t n, float inv, float low, float high, int8_t *t);
+
+    /* t = the level nearest to w*inv (lut.h). */
+    void (*round_to_levels)(const samp__lut *lut, const float *w, size_t n, float inv, int8_t *t);
 
     /* out = scale * (float)t */
     void (*scale_integers)(const int8_t *t, size_t n, float scale, float *out);

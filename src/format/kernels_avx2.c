@@ -161,6 +161,30 @@ void samp__avx2_round_integers(const float *w, size_t n, float inv, float low, f
     scalar->round_integers(w + i, n - i, inv, low, high, t + i);
 }
 
+/* The level nearest to each x: a gather from the table, at samp__lut_index. */
+static inline __m256 nearest_levels(const samp__lut *lut, __m256 x)
+{
+    const __m256 end = _mm256_set1_ps(127), two = _mm256_set1_ps(2);
+    __m256 clamped = _mm256_min_ps(_mm256_max_ps(x, _mm256_sub_ps(_mm256_setzero_ps(), end)), end);
+    __m256i index = _mm256_cvttps_epi32(_mm256_ceil_ps(_mm256_mul_ps(clamped, two)));
+    return _mm256_i32gather_ps(lut->value + SAMP__LUT_ZERO, index, sizeof(float));
+}
+
+void samp__avx2_round_to_levels(const samp__lut *lut, const float *w, size_t n, float inv,
+                                int8_t *t)
+{
+    const __m256 factor = _mm256_set1_ps(inv);
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m256i r[4];
+        for (int k = 0; k < 4; k++)
+            r[k] = _mm256_cvtps_epi32(
+                nearest_levels(lut, _mm256_mul_ps(_mm256_loadu_ps(w + i + 8 * k), factor)));
+        _mm256_storeu_si256((__m256i *)(t + i), pack_integers(r[0], r[1], r[2], r[3]));
+    }
+    scalar->round_to_levels(lut, w + i, n - i, inv, t + i);
+}
+
 void samp__avx2_scale_integers(const int8_t *t, size_t n, float scale, float *out)
 {
     const __m256 factor = _mm256_set1_ps(scale);
@@ -210,6 +234,13 @@ static inline void fit_integers(fit_sums *sums, __m256 low, __m256 high, const f
     fit_add(sums, x, _mm256_loadu_ps(h), _mm256_cvtepi32_ps(t), scale);
 }
 
+static inline void fit_table(fit_sums *sums, const samp__lut *lut, const float *w, const float *h,
+                             __m256 factor, __m256 scale)
+{
+    __m256 x = _mm256_loadu_ps(w), t = nearest_levels(lut, _mm256_mul_ps(x, factor));
+    fit_add(sums, x, _mm256_loadu_ps(h), t, scale);
+}
+
 static samp__fit fit(const samp__levels *levels, const float *w, const float *h, size_t n,
                      float scale)
 {
@@ -220,6 +251,11 @@ static samp__fit fit(const samp__levels *levels, const float *w, const float *h,
         for (size_t i = 0; i < n; i += 16) {
             fit_codebook(&a, &book, w + i, h + i, factor, scales);
             fit_codebook(&b, &book, w + i + 8, h + i + 8, factor, scales);
+        }
+    } else if (levels->lut) {
+        for (size_t i = 0; i < n; i += 16) {
+            fit_table(&a, levels->lut, w + i, h + i, factor, scales);
+            fit_table(&b, levels->lut, w + i + 8, h + i + 8, factor, scales);
         }
     } else {
         const __m256 low = _mm256_set1_ps(levels->low), high = _mm256_set1_ps(levels->high);
@@ -348,6 +384,7 @@ const samp__kernels samp__kernels_avx2 = {.extreme = samp__avx2_extreme,
                                           .codebook_pack = codebook_pack,
                                           .codebook_unpack = samp__avx2_codebook_unpack,
                                           .round_integers = samp__avx2_round_integers,
+                                          .round_to_levels = samp__avx2_round_to_levels,
                                           .scale_integers = samp__avx2_scale_integers,
                                           .fit = fit,
                                           .bf16_to_float = samp__avx2_bf16_to_float,

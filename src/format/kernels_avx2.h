@@ -9,6 +9,8 @@ void samp__avx2_codebook_unpack(const uint8_t *packed, size_t n, float scale, co
                                 float *out);
 void samp__avx2_round_integers(const float *w, size_t n, float inv, float low, float high,
                                int8_t *t);
+void samp__avx2_round_to_levels(const samp__lut *lut, const float *w, size_t n, float inv,
+                                int8_t *t);
 void samp__avx2_scale_integers(const int8_t *t, size_t n, float scale, float *out);
 void samp__avx2_bf16_to_float(const void *in, size_t n, float *out);
 void samp__avx2_float_to_bf16(const float *in, size_t n, void *out);

@@ -64,6 +64,15 @@ static inline float lane_sum(__m512 lanes)
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+/* The level nearest to each x: a gather from the table, at samp__lut_index. */
+static inline __m512 nearest_levels(const samp__lut *lut, __m512 x)
+{
+    const __m512 low = _mm512_set1_ps(-127), high = _mm512_set1_ps(127), two = _mm512_set1_ps(2);
+    __m512 twice = _mm512_mul_ps(_mm512_min_ps(_mm512_max_ps(x, low), high), two);
+    __m512i index = _mm512_cvt_roundps_epi32(twice, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
+    return _mm512_i32gather_ps(index, lut->value + SAMP__LUT_ZERO, sizeof(float));
+}
+
 static samp__fit fit(const samp__levels *levels, const float *w, const float *h, size_t n,
                      float scale)
 {
@@ -76,6 +85,8 @@ static samp__fit fit(const samp__levels *levels, const float *w, const float *h,
         __m512 x = _mm512_loadu_ps(w + i), scaled = _mm512_mul_ps(x, factor), t;
         if (levels->value) {
             t = _mm512_permutexvar_ps(bisect(&book, scaled), book.value);
+        } else if (levels->lut) {
+            t = nearest_levels(levels->lut, scaled);
         } else {
             __m512 clamped = _mm512_min_ps(_mm512_max_ps(scaled, low), high);
             t = _mm512_cvtepi32_ps(_mm512_cvtps_epi32(clamped));
@@ -93,6 +104,7 @@ const samp__kernels samp__kernels_avx512 = {.extreme = samp__avx2_extreme,
                                             .codebook_pack = codebook_pack,
                                             .codebook_unpack = samp__avx2_codebook_unpack,
                                             .round_integers = samp__avx2_round_integers,
+                                            .round_to_levels = samp__avx2_round_to_levels,
                                             .scale_integers = samp__avx2_scale_integers,
                                             .fit = fit,
                                             .bf16_to_float = samp__avx2_bf16_to_float,

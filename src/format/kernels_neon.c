@@ -136,6 +136,12 @@ static void round_integers(const float *w, size_t n, float inv, float low, float
     scalar->round_integers(w + i, n - i, inv, low, high, t + i);
 }
 
+/* There is no gather: as plain code. */
+static void round_to_levels(const samp__lut *lut, const float *w, size_t n, float inv, int8_t *t)
+{
+    scalar->round_to_levels(lut, w, n, inv, t);
+}
+
 static void scale_integers(const int8_t *t, size_t n, float scale, float *out)
 {
     size_t i = 0;
@@ -160,6 +166,7 @@ static inline float lane_sum(const float32x4_t lane[4])
 static samp__fit fit(const samp__levels *levels, const float *w, const float *h, size_t n,
                      float scale)
 {
+    if (levels->lut) return scalar->fit(levels, w, h, n, scale);
     const float inv = 1.0f / scale;
     codebook book = {0};
     if (levels->value) book = load_codebook(levels->midpoint, levels->value);
@@ -283,6 +290,7 @@ const samp__kernels samp__kernels_neon = {.extreme = extreme,
                                           .codebook_pack = codebook_pack,
                                           .codebook_unpack = codebook_unpack,
                                           .round_integers = round_integers,
+                                          .round_to_levels = round_to_levels,
                                           .scale_integers = scale_integers,
                                           .fit = fit,
                                           .bf16_to_float = bf16_to_float,

@@ -47,6 +47,11 @@ static void round_integers(const float *w, size_t n, float inv, float low, float
     }
 }
 
+static void round_to_levels(const samp__lut *lut, const float *w, size_t n, float inv, int8_t *t)
+{
+    for (size_t i = 0; i < n; i++) t[i] = (int8_t)samp__lut_nearest(lut, w[i] * inv);
+}
+
 static void scale_integers(const int8_t *t, size_t n, float scale, float *out)
 {
     for (size_t i = 0; i < n; i++) out[i] = scale * (float)t[i];
@@ -64,6 +69,7 @@ static float lane_sum(float lane[LANES])
 static float nearest_level(const samp__levels *levels, float x)
 {
     if (levels->value) return levels->value[nearest_code(x, levels->midpoint)];
+    if (levels->lut) return samp__lut_nearest(levels->lut, x);
     return samp__round(x < levels->low ? levels->low : x > levels->high ? levels->high : x);
 }
 
@@ -126,6 +132,7 @@ const samp__kernels samp__kernels_scalar = {.extreme = extreme,
                                             .codebook_pack = codebook_pack,
                                             .codebook_unpack = codebook_unpack,
                                             .round_integers = round_integers,
+                                            .round_to_levels = round_to_levels,
                                             .scale_integers = scale_integers,
                                             .fit = fit,
                                             .bf16_to_float = bf16_to_float,

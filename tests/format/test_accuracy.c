@@ -17,6 +17,9 @@ static double error_bound(samp_format_id id)
     /* clipping: the other end reaches one step less; the scale's own rounding half of 1/code */
     case SAMP_FORMAT_INT6: return 1.0 / 32 + 0.02;
     case SAMP_FORMAT_INT5: return 1.0 / 16 + 0.02;
+    /* half the widest gap and -127 beyond 126; the scale's own rounding half of 1/code */
+    case SAMP_FORMAT_NF6A: return 5.5 / 127 + 0.005;
+    case SAMP_FORMAT_NF5A: return 11.0 / 127 + 0.005;
     case SAMP_FORMAT_NF4: return 0.152 + 0.01;
     case SAMP_FORMAT_NF4_PLAIN: return 0.152;
     case SAMP_FORMAT_NF4A:
@@ -34,6 +37,7 @@ static const struct {
            {SAMP_FORMAT_FP16, .000207, 0},   {SAMP_FORMAT_FP8, .0263, 0},
            {SAMP_FORMAT_FP8_G64, .0251, 0},  {SAMP_FORMAT_INT8, .00597, .00593},
            {SAMP_FORMAT_INT6, .0235, .0227}, {SAMP_FORMAT_INT5, .0471, .0451},
+           {SAMP_FORMAT_NF6A, .0217, .0204}, {SAMP_FORMAT_NF5A, .0441, .0405},
            {SAMP_FORMAT_NF4, .0920, .0828},  {SAMP_FORMAT_NF4_PLAIN, .0920, .0852},
            {SAMP_FORMAT_NF4A, .0876, .0809}, {SAMP_FORMAT_NF4A_G32, .0814, .0732}};
 
@@ -93,9 +97,10 @@ static void test_small_groups(void **unused)
 {
     (void)unused;
     static const samp_format_id ids[] = {SAMP_FORMAT_INT8, SAMP_FORMAT_INT6, SAMP_FORMAT_INT5,
-                                         SAMP_FORMAT_NF4A};
-    static const double near[] = {0.012, 0.04, 0.08, 0.12}, far[] = {0.02, 0.07, 0.17, 0.3};
-    for (int k = 0; k < 4; k++) {
+                                         SAMP_FORMAT_NF6A, SAMP_FORMAT_NF5A, SAMP_FORMAT_NF4A};
+    static const double near[] = {0.012, 0.04, 0.08, 0.04, 0.08, 0.12};
+    static const double far[] = {0.02, 0.07, 0.17, 0.07, 0.17, 0.3};
+    for (int k = 0; k < 6; k++) {
         double error = small_group_error(ids[k], 200);
         if (error > near[k]) fail_msg("%s, 200: %g", samp_format_get(ids[k])->name, error);
         error = small_group_error(ids[k], 400);

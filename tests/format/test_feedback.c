@@ -10,7 +10,9 @@
 
 enum { ROWS = 100, COLS = 200, TOKENS = 600 };
 
-static const samp_format_id formats[] = {SAMP_FORMAT_NF4A, SAMP_FORMAT_NF4A_G32};
+static const samp_format_id formats[] = {SAMP_FORMAT_NF4A, SAMP_FORMAT_NF4A_G32, SAMP_FORMAT_NF6A,
+                                         SAMP_FORMAT_NF5A, SAMP_FORMAT_INT6,     SAMP_FORMAT_INT5,
+                                         SAMP_FORMAT_INT8};
 
 typedef struct inputs {
     float *h; /* [COLS][COLS] without damping, both triangles */

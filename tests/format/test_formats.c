@@ -35,8 +35,10 @@ static uint64_t expected_bytes(samp_format_id id, uint64_t rows, uint64_t cols)
     case SAMP_FORMAT_FP8: return n + 4 * rows;
     case SAMP_FORMAT_FP8_G64: return n + 4 * rows * groups;
     case SAMP_FORMAT_INT8: return n + rows * groups + 4 * rows;
-    case SAMP_FORMAT_INT6: return rows * groups * 49 + 4 * rows;
-    case SAMP_FORMAT_INT5: return rows * groups * 41 + 4 * rows;
+    case SAMP_FORMAT_INT6:
+    case SAMP_FORMAT_NF6A: return rows * groups * 49 + 4 * rows;
+    case SAMP_FORMAT_INT5:
+    case SAMP_FORMAT_NF5A: return rows * groups * 41 + 4 * rows;
     case SAMP_FORMAT_NF4:
         return ceil_div(n, 2) + blocks + 64 + 4 * ceil_div(blocks, 256) + 1024 + nested_text;
     case SAMP_FORMAT_NF4_PLAIN: return ceil_div(n, 2) + 4 * blocks + 64 + plain_text;
@@ -86,8 +88,8 @@ static void test_names(void **unused)
     (void)unused;
     assert_string_equal(
         samp_format_names(),
-        "fp32, bf16, fp16, fp8_e4m3, fp8_e4m3_g64, int8, int6, int5, nf4, nf4_plain, "
-        "nf4a, nf4a_g32");
+        "fp32, bf16, fp16, fp8_e4m3, fp8_e4m3_g64, int8, int6, int5, nf6a, nf5a, nf4, "
+        "nf4_plain, nf4a, nf4a_g32");
     for (int f = 0; f < SAMP_FORMAT_COUNT; f++) {
         const samp_format *format = samp_format_get((samp_format_id)f);
         assert_ptr_equal(samp_format_find(format->name), format);
@@ -299,21 +301,79 @@ static void check_integer_form(samp_format_id id, uint64_t rows, uint64_t cols)
 static const int8_t nf4a_table[16] = {-96, -72, -56, -44, -32, -22, -12, -2,
                                       7,   16,  26,  36,  48,  60,  80,  104};
 
-static void test_integer_form(void **unused)
+/* nf5a and nf6a: the second half of the codes are the complements of the first, which are the
+ * magnitudes; zero is nearest to code 0, the positive one of the two that are nearest. */
+static void check_magnitudes(samp_format_id id)
+{
+    static const uint8_t magnitude5[16] = {2,  7,  12, 17, 23, 29, 35,  42,
+                                           48, 56, 64, 72, 82, 92, 105, 126};
+    static const uint8_t magnitude6[32] = {1,  3,  6,  9,  11, 14, 17,  20,  22,  25, 28,
+                                           31, 34, 38, 41, 44, 48, 52,  55,  59,  63, 68,
+                                           72, 77, 81, 86, 92, 97, 103, 109, 116, 126};
+    int n;
+    const int8_t *codebook = samp_integer_codebook(id, &n);
+    const uint8_t *magnitude = id == SAMP_FORMAT_NF5A ? magnitude5 : magnitude6;
+    assert_int_equal(n, id == SAMP_FORMAT_NF5A ? 32 : 64);
+    for (int i = 0; i < n / 2; i++) {
+        assert_int_equal(codebook[i], magnitude[i]);
+        assert_int_equal(codebook[n / 2 + i], -1 - magnitude[i]);
+    }
+}
+
+static void test_codebooks(void **unused)
 {
     (void)unused;
     for (int f = 0; f < SAMP_FORMAT_COUNT; f++) {
+        int n;
+        const samp_format *format = samp_format_get((samp_format_id)f);
+        const int8_t *codebook = samp_integer_codebook((samp_format_id)f, &n);
+        bool wanted = strncmp(format->name, "nf", 2) == 0;
+        assert_int_equal(n, wanted ? 1 << (int)format->code_bits : 0);
+        assert_int_equal(codebook != NULL, wanted);
+        if (n > 16) check_magnitudes((samp_format_id)f);
+        for (int c = 0; n == 16 && c < n; c++) {
+            if (f == SAMP_FORMAT_NF4 || f == SAMP_FORMAT_NF4_PLAIN) {
+                assert_int_equal(codebook[c], lrint(124.1 * (double)samp_nf4_code[c]));
+                continue;
+            }
+            /* nf4a: DESIGN.md's table; every value is exact in FP8 E4M3 too */
+            assert_int_equal(codebook[c], nf4a_table[c]);
+            assert_true(samp_e4m3_to_float(samp_float_to_e4m3(codebook[c])) == codebook[c]);
+        }
+    }
+}
+
+static void test_integer_form(void **unused)
+{
+    (void)unused;
+    for (int f = 0; f < SAMP_FORMAT_COUNT; f++)
         for (int s = 0; s < N_SHAPES; s++)
             check_integer_form((samp_format_id)f, shapes[s][0], shapes[s][1]);
-        const int8_t *codebook = samp_integer_codebook((samp_format_id)f);
-        assert_int_equal(codebook != NULL, samp_format_get((samp_format_id)f)->code_bits == 4);
-        for (int c = 0; codebook && c < 16; c++) {
-            if (f == SAMP_FORMAT_NF4)
-                assert_int_equal(codebook[c], lrint(124.1 * (double)samp_nf4_code[c]));
-            /* nf4a: DESIGN.md's table; every value is exact in FP8 E4M3 too */
-            if (f >= SAMP_FORMAT_NF4A) assert_int_equal(codebook[c], nf4a_table[c]);
-            if (f >= SAMP_FORMAT_NF4A)
-                assert_true(samp_e4m3_to_float(samp_float_to_e4m3(codebook[c])) == codebook[c]);
+}
+
+/* Every weight gets the value of the table that is nearest to it, a tie the lower. */
+static void test_nearest_value(void **unused)
+{
+    (void)unused;
+    static const samp_format_id ids[] = {SAMP_FORMAT_NF5A, SAMP_FORMAT_NF6A};
+    for (int k = 0; k < 2; k++) {
+        int n;
+        const int8_t *codebook = samp_integer_codebook(ids[k], &n);
+        float w[64] = {-127}; /* so that the scale is 1 */
+        for (int round = 0; round < 8; round++) {
+            for (int i = 1; i < 64; i++) w[i] = (float)(round * 63 + i - 253) / 2;
+            encoded e = encode_matrix(ids[k], w, 1, 64, NULL, 0);
+            float *back = decode_matrix(&e);
+            for (int i = 0; i < 64; i++) {
+                float best = -127;
+                for (int c = 0; c < n; c++) {
+                    float old = fabsf(best - w[i]), new = fabsf((float)codebook[c] - w[i]);
+                    if (new < old || (new == old && (float)codebook[c] < best))
+                        best = (float)codebook[c];
+                }
+                assert_true(back[i] == best);
+            }
+            free(back), encoded_release(&e);
         }
     }
 }
@@ -381,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_layout),      cmocka_unit_test(test_names),
         cmocka_unit_test(test_part_names),  cmocka_unit_test(test_panels),
         cmocka_unit_test(test_adversarial), cmocka_unit_test(test_integer_form),
+        cmocka_unit_test(test_codebooks),   cmocka_unit_test(test_nearest_value),
         cmocka_unit_test(test_bit_planes),  cmocka_unit_test(test_check)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,7 +47,7 @@ static const float nf4a_value[16] = {-96, -72, -56, -44, -32, -22, -12, -2,
                                      7,   16,  26,  36,  48,  60,  80,  104};
 
 static void compare_lengths(const samp__kernels *simd, const float *x, const float midpoint[15],
-                            const float value[16])
+                            const float value[16], const samp__lut *lut)
 {
     const samp__kernels *scalar = &samp__kernels_scalar;
     static uint8_t a[4 * N], b[4 * N];
@@ -66,6 +66,9 @@ static void compare_lengths(const samp__kernels *simd, const float *x, const flo
         assert_memory_equal(a, b, n + 8);
         scalar->round_integers(w, n, 1, -16, 15, (int8_t *)a);
         simd->round_integers(w, n, 1, -16, 15, (int8_t *)b);
+        assert_memory_equal(a, b, n + 8);
+        scalar->round_to_levels(lut, w, n, 0.5f, (int8_t *)a);
+        simd->round_to_levels(lut, w, n, 0.5f, (int8_t *)b);
         assert_memory_equal(a, b, n + 8);
         scalar->float_to_e4m3(w, n, 1, a), simd->float_to_e4m3(w, n, 1, b);
         assert_memory_equal(a, b, n + 8);
@@ -103,13 +106,32 @@ static void compare_fits(const samp__kernels *simd, const float *x, samp_prng *p
     }
 }
 
+static int ascending(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+static void fill_lut(samp__lut *lut, samp_format_id id)
+{
+    int n;
+    float level[64];
+    const int8_t *codebook = samp_integer_codebook(id, &n);
+    for (int c = 0; c < n; c++) level[c] = codebook[c];
+    qsort(level, (size_t)n, sizeof *level, ascending);
+    samp__lut_fill(lut, level, n);
+}
+
 static void test_levels(void **unused)
 {
     (void)unused;
     float midpoint[15];
     samp__nf4_midpoints(midpoint);
+    samp__lut lut;
+    fill_lut(&lut, SAMP_FORMAT_NF6A);
     const samp__levels levels[] = {{.value = samp_nf4_code, .midpoint = midpoint},
                                    {.value = nf4a_value, .midpoint = nf4a_midpoint},
+                                   {.lut = &lut},
                                    {.low = -127, .high = 127},
                                    {.low = -16, .high = 15}};
     float *x = malloc(N * sizeof *x);
@@ -119,9 +141,9 @@ static void test_levels(void **unused)
         for (uint64_t seed = 1; seed <= 20; seed++) {
             samp_prng prng = {seed};
             fill(x, midpoint, &prng);
-            compare_lengths(simd, x, midpoint, samp_nf4_code);
+            compare_lengths(simd, x, midpoint, samp_nf4_code, &lut);
             fill(x, nf4a_midpoint, &prng);
-            compare_lengths(simd, x, nf4a_midpoint, nf4a_value);
+            compare_lengths(simd, x, nf4a_midpoint, nf4a_value, &lut);
             for (int i = 0; i < N; i++) x[i] = (float)samp_prng_normal(&prng);
             for (size_t k = 0; k < sizeof levels / sizeof *levels; k++)
                 compare_fits(simd, x, &prng, &levels[k]);

@@ -12,7 +12,9 @@ static samp__kind kind_of(const samp_weight_source *source, bool exact)
     samp_format_id id = source->format->id;
     int group = samp_integer_group(source->layout, id);
     if (!exact && group) {
-        if (samp_integer_codebook(id)) return group == 32 ? SAMP__NIBBLE32 : SAMP__NIBBLE;
+        int n_codes;
+        samp_integer_codebook(id, &n_codes);
+        if (n_codes == 16) return group == 32 ? SAMP__NIBBLE32 : SAMP__NIBBLE;
         if (id == SAMP_FORMAT_INT5) return SAMP__INT5;
         if (id == SAMP_FORMAT_INT6) return SAMP__INT6;
         return SAMP__BYTE;

@@ -219,10 +219,11 @@ static void pack_work(void *context, unsigned thread, unsigned n_threads)
 samp__pack_result samp__weight_pack(samp_pool *pool, samp_weight *weight,
                                     const samp_weight_source *source)
 {
-    const int8_t *codebook = samp_integer_codebook(source->format->id);
+    int n_codes;
+    const int8_t *codebook = samp_integer_codebook(source->format->id, &n_codes);
     pack_job job = {.weight = weight,
                     .source = source,
-                    .has_codebook = codebook && !samp__is_float(weight),
+                    .has_codebook = n_codes == 16 && !samp__is_float(weight),
                     .compare = source->embed && !samp__is_float(weight)};
     for (int code = 0; job.has_codebook && code < 16; code++) {
         weight->codebook[code] = (uint8_t)(codebook[code] + 128);
