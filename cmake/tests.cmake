@@ -2,7 +2,7 @@
 # stands above it), runs alone, has a time limit, and reports a skip by exit code 77.
 # Each tests/<room>/*.sh is one CTest entry too: run with the build folder as its argument.
 set(SAMP_SHARED_DATA ${CMAKE_SOURCE_DIR}/../shared/data CACHE PATH "evaluation data beside the project, when there")
-foreach(room base format file model chat backend cpu run eval plan quantize bench doctor command)
+foreach(room base format file model chat backend cpu run eval plan quantize bench doctor report command)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/test_*.c)
   foreach(source ${sources})
     get_filename_component(stem ${source} NAME_WE)

@@ -8,7 +8,7 @@
 
 typedef struct plan_options {
     const char *sensitivity, *out, *hardware;
-    int64_t budget, batch;
+    int64_t budget, batch, positions;
     double max_ms;
     samp_text_list pins;
     bool a16, json, groups;
@@ -23,10 +23,13 @@ static const samp_option options[] = {
                 .help = "what it will run on: h100, h200, a100, l40s, rtx4090, cpu, or a profile "
                         "of samp doctor --profile; decides which formats suit, and times"),
     SAMP_OPTION(plan_options, NUMBER, max_ms, "max-ms-per-token", 0, "MS", .max = 1e6,
-                .help = "most milliseconds of products for a token of each sequence, on "
-                        "--hardware; 0 = no limit"),
+                .help = "most milliseconds for a token of each sequence, on --hardware; 0 = no "
+                        "limit"),
     SAMP_OPTION(plan_options, INTEGER, batch, "batch", 0, "N", .initial = "1", .min = 1,
                 .max = 4096, .help = "sequences a step, for the times"),
+    SAMP_OPTION(plan_options, INTEGER, positions, "positions", 0, "N", .initial = "512",
+                .max = 1 << 24,
+                .help = "positions each has in its cache, for the time of attention"),
     SAMP_OPTION(plan_options, LIST, pins, "pin", 0, "PATTERN=FORMAT",
                 .help = "fix the format of groups, such as head=int8 or layers.0.*=fp16"),
     SAMP_OPTION(plan_options, FLAG, a16, "a16", 0, NULL,
@@ -140,7 +143,8 @@ static samp_status print_front(const samp_sensitivity *s, const samp_plan_option
     samp_plan_point points[POINTS + 1];
     size_t n;
     SAMP_TRY(samp_plan_front(s, how, POINTS, points, &n, error));
-    samp_plan_point own = {file_bytes(plan), plan->solution.cost, plan->time.seconds};
+    samp_plan_point own = {file_bytes(plan), plan->solution.cost,
+                           plan->time.seconds + plan->attention};
     size_t at = n;
     while (at && points[at - 1].bytes >= own.bytes) at--;
     if (at == n || points[at].bytes != own.bytes) {
@@ -193,22 +197,20 @@ static void print_time(const samp_plan_options *how, const samp_plan *plan)
 {
     const samp_product_time *t = &plan->time;
     const samp_hardware *hardware = how->hardware;
-    bool reading = t->reading >= t->multiplying;
-    double share = t->seconds > 0 ? fmin(1, fmax(t->reading, t->multiplying) / t->seconds) : 0;
-    printf("%.3f ms of products a token of each of %u sequence%s on %s; %s binds (%.0f %% of the "
-           "time).\n",
-           t->seconds * 1e3, how->batch, how->batch == 1 ? "" : "s", hardware->title,
-           reading ? "reading weights" : "multiplying", 100 * share);
-    if (t->measured)
-        puts("Times follow the laws fitted to products measured there.");
-    else
-        printf("Times are what bandwidth and rates allow where no product was measured "
-               "(bandwidth %s).\n",
-               hardware->bandwidth.source);
+    double all = t->seconds + plan->attention, longest = fmax(t->reading, t->multiplying);
+    const char *binds = t->reading >= t->multiplying ? "reading weights" : "multiplying";
+    if (plan->attention > longest) binds = "attention", longest = plan->attention;
+    char who[64] = "a token";
+    if (how->batch > 1) snprintf(who, sizeof who, "a token of each of %u sequences", how->batch);
+    printf("%.3f ms %s on %s: matrix products %.3f%s, attention to %u positions %.3f; %s binds "
+           "(%.0f %%).\n",
+           all * 1e3, who, hardware->title, t->seconds * 1e3,
+           t->measured ? "" : " at least (not all formats were measured there)", how->positions,
+           plan->attention * 1e3, binds, all > 0 ? fmin(100, 100 * longest / all) : 0);
     if (how->max_seconds > 0)
-        printf("The limit of time %s: %.3f of %.3f ms%s.\n",
-               plan->solution.price_of_second > 0 ? "binds" : "does not bind", t->seconds * 1e3,
-               how->max_seconds * 1e3, plan->solution.price_of_second > 0 ? "" : " are used");
+        printf("The limit of time %s: %.3f of %.3f ms.\n",
+               plan->solution.price_of_second > 0 ? "binds" : "does not bind", all * 1e3,
+               how->max_seconds * 1e3);
     double memory = hardware->memory_bytes.value;
     char have[32];
     if (memory > 0 && (double)file_bytes(plan) > memory)
@@ -264,6 +266,7 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
     samp_plan_options how = {.max_bytes = (uint64_t)o->budget,
                              .max_seconds = o->max_ms / 1e3,
                              .batch = (uint32_t)o->batch,
+                             .positions = (uint32_t)o->positions,
                              .a16_only = o->a16,
                              .n_pins = o->pins.count};
     if (o->max_ms > 0 && !o->hardware) {

@@ -21,7 +21,9 @@
     X(validate)                                                                                    \
     X(eval)                                                                                        \
     X(generate)                                                                                    \
+    X(chat)                                                                                        \
     X(bench)                                                                                       \
+    X(doctor)                                                                                      \
     X(report)                                                                                      \
     X(cost)                                                                                        \
     X(help)                                                                                        \

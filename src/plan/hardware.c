@@ -104,3 +104,11 @@ samp_product_time samp_hardware_time(const samp_hardware *hardware, const samp_p
     time.seconds = fmax(time.reading, time.multiplying);
     return time;
 }
+
+double samp_hardware_attention(const samp_hardware *hardware, double width, double kv_width,
+                               double positions, double sequences)
+{
+    if (hardware->attention.n_times)
+        return samp_kernel_law_seconds(&hardware->attention.law, width, positions, sequences);
+    return 2 * 2 * kv_width * positions * sequences / hardware->bandwidth.value;
+}

@@ -9,7 +9,9 @@
  *    "rates": {"float16": {…}, "int8": {…}, "fp8": {…}},    operations a second, dense; a
  *                                                            multiply-add is two; absent = no unit
  *    "kernels": [{"format": "int8", "activation_bits": 16, "source": "measured …",
- *                 "times": [[rows, cols, batch, seconds], …]}, …]}
+ *                 "times": [[rows, cols, batch, seconds], …]}, …],
+ *    "attention": {"source": "measured …",               one layer, a new token of each sequence
+ *                  "times": [[heads * head_dim, positions, sequences, seconds], …]}}
  *
  * Every figure names its source. A format with measured times is predicted by the law fitted to
  * them (kernel_law.h); others by what bandwidth and rate allow. A profile owns its strings. */
@@ -39,7 +41,8 @@ typedef struct samp_figure {
     const char *source;
 } samp_figure;
 
-/* Measured products of weights of one format with inputs of one precision. */
+/* Measured products of weights of one format with inputs of one precision; or, without a format,
+ * attention, whose rows are the width of all heads, columns the positions, batch the sequences. */
 typedef struct samp_kernel {
     const samp_format *format;
     int activation_bits; /* 8 or 16; counts only where products are integers */
@@ -55,6 +58,7 @@ typedef struct samp_hardware {
     samp_figure memory_bytes, bandwidth, rates[SAMP_MULTIPLY_COUNT];
     samp_kernel *kernels;
     size_t n_kernels;
+    samp_kernel attention; /* n_times 0 = not measured */
 } samp_hardware;
 
 /* "h100", or the path of a profile (with a '/' or ending in ".json"). Errors: SAMP_NOT_FOUND for a
@@ -96,5 +100,9 @@ typedef struct samp_product_time {
 
 /* Without a measured kernel: reading or multiplying, whichever is longer. */
 samp_product_time samp_hardware_time(const samp_hardware *hardware, const samp_product *product);
+/* Seconds of one layer's attention: a new token of each of `sequences`, to `positions` before it.
+ * width, kv_width: of all heads of queries, of keys. Not measured: reading FP16 keys and values. */
+double samp_hardware_attention(const samp_hardware *hardware, double width, double kv_width,
+                               double positions, double sequences);
 
 #endif

@@ -122,6 +122,16 @@ static samp_status read_kernels(samp_hardware *out, const json_t *list, const ch
     return SAMP_OK;
 }
 
+static samp_status read_attention(samp_hardware *out, const json_t *object, const char *where,
+                                  samp_error *error)
+{
+    if (!object) return SAMP_OK;
+    char place[320];
+    snprintf(place, sizeof place, "%.200s: attention", where);
+    SAMP_TRY(read_text(&out->arena, object, "source", &out->attention.source, place, error));
+    return read_times(&out->arena, json_object_get(object, "times"), &out->attention, place, error);
+}
+
 static samp_status read_profile(samp_hardware *out, const json_t *root, const char *where,
                                 samp_error *error)
 {
@@ -140,6 +150,7 @@ static samp_status read_profile(samp_hardware *out, const json_t *root, const ch
     for (int r = 0; r < SAMP_MULTIPLY_COUNT; r++)
         SAMP_TRY(read_figure(arena, rates, rate_names[r], r == SAMP_MULTIPLY_FLOAT16,
                              &out->rates[r], where, error));
+    SAMP_TRY(read_attention(out, json_object_get(root, "attention"), where, error));
     return read_kernels(out, json_object_get(root, "kernels"), where, error);
 }
 
@@ -160,7 +171,7 @@ static json_t *figure_json(const samp_figure *figure)
     return json_pack("{s:f,s:s}", "value", figure->value, "source", figure->source);
 }
 
-static json_t *kernel_json(const samp_kernel *kernel)
+static json_t *times_json(const samp_kernel *kernel)
 {
     json_t *times = json_array();
     for (size_t i = 0; i < kernel->n_times; i++) {
@@ -172,8 +183,14 @@ static json_t *kernel_json(const samp_kernel *kernel)
             return NULL;
         }
     }
+    return times;
+}
+
+static json_t *kernel_json(const samp_kernel *kernel)
+{
     return json_pack("{s:s,s:i,s:s,s:o}", "format", kernel->format->name, "activation_bits",
-                     kernel->activation_bits, "source", kernel->source, "times", times);
+                     kernel->activation_bits, "source", kernel->source, "times",
+                     times_json(kernel));
 }
 
 json_t *samp_hardware_json(const samp_hardware *hardware)
@@ -190,6 +207,10 @@ json_t *samp_hardware_json(const samp_hardware *hardware)
                              figure_json(&hardware->bandwidth), "rates", rates, "kernels", kernels);
     if (root && hardware->memory_bytes.value > 0)
         good &= samp_json_set(root, "memory_bytes", figure_json(&hardware->memory_bytes));
+    if (root && hardware->attention.n_times)
+        good &= samp_json_set(root, "attention",
+                              json_pack("{s:s,s:o}", "source", hardware->attention.source, "times",
+                                        times_json(&hardware->attention)));
     if (good) return root;
     json_decref(root);
     return NULL;

@@ -163,11 +163,41 @@ static uint64_t fixed_bytes(const samp_sensitivity *s)
     return (2 * layers + 1) * (dim * 2 + HEADER_BYTES_A_PART + 64) + 4096;
 }
 
+/* Attention of all layers, which no format changes. */
+static double attention_seconds(const samp_sensitivity *s, const samp_plan_options *o)
+{
+    double layers = 0, width = 0, rows = 0;
+    for (size_t g = 0; g < s->n_groups && o->hardware; g++) {
+        if (s->groups[g].kind == SAMP_GROUP_QKV) layers++, rows = (double)s->groups[g].rows;
+        if (s->groups[g].kind == SAMP_GROUP_O) width = (double)s->groups[g].cols;
+    }
+    if (layers == 0 || o->positions == 0) return 0;
+    return layers * samp_hardware_attention(o->hardware, width, fmax(0, rows - width) / 2,
+                                            o->positions, o->batch ? o->batch : 1);
+}
+
+/* What the limit of time leaves for products; 0 = no limit. */
+static samp_status time_left(const samp_sensitivity *s, const samp_plan_options *o, double *out,
+                             samp_error *error)
+{
+    double attention = attention_seconds(s, o);
+    *out = o->max_seconds > 0 ? o->max_seconds - attention : 0;
+    if (o->max_seconds > 0 && *out <= 0)
+        return samp_fail(error, SAMP_LIMIT,
+                         "a limit of %g ms a token cannot be met: attention to %u positions alone "
+                         "takes %g ms",
+                         o->max_seconds * 1e3, o->positions, attention * 1e3);
+    return SAMP_OK;
+}
+
 samp_status samp_plan_make(samp_plan *out, const samp_sensitivity *s, const samp_plan_options *o,
                            samp_error *error)
 {
-    *out = (samp_plan){.fixed_bytes = fixed_bytes(s), .time.measured = true};
+    *out = (samp_plan){
+        .fixed_bytes = fixed_bytes(s), .time.measured = true, .attention = attention_seconds(s, o)};
     problem p = {0};
+    double max_seconds;
+    SAMP_TRY(time_left(s, o, &max_seconds, error));
     samp_status status = build(&p, s, o, error);
     uint64_t budget = o->max_bytes ? o->max_bytes : UINT64_MAX / 2;
     if (status == SAMP_OK && budget < out->fixed_bytes)
@@ -175,8 +205,8 @@ samp_status samp_plan_make(samp_plan *out, const samp_sensitivity *s, const samp
                            "a budget of %llu bytes does not even hold norms and headers (%llu)",
                            (unsigned long long)budget, (unsigned long long)out->fixed_bytes);
     if (status == SAMP_OK)
-        status = samp_solve(p.groups, s->n_groups, budget - out->fixed_bytes, o->max_seconds,
-                            p.picks, &out->solution, error);
+        status = samp_solve(p.groups, s->n_groups, budget - out->fixed_bytes, max_seconds, p.picks,
+                            &out->solution, error);
     if (status == SAMP_LIMIT && o->max_bytes > out->fixed_bytes)
         samp_error_prefix(error, "budget %llu bytes, %llu of them for norms and headers",
                           (unsigned long long)o->max_bytes, (unsigned long long)out->fixed_bytes);
@@ -222,7 +252,9 @@ samp_status samp_plan_front(const samp_sensitivity *s, const samp_plan_options *
                             samp_plan_point *points, size_t *n_points, samp_error *error)
 {
     problem p = {0};
+    double max_seconds, attention = attention_seconds(s, o);
     *n_points = 0;
+    SAMP_TRY(time_left(s, o, &max_seconds, error));
     samp_status status = build(&p, s, o, error);
     uint64_t least = 0, most = 0;
     if (status == SAMP_OK) range_of(&p, s->n_groups, &least, &most);
@@ -230,13 +262,13 @@ samp_status samp_plan_front(const samp_sensitivity *s, const samp_plan_options *
         samp_solution solution;
         uint64_t budget =
             least + (uint64_t)((double)(most - least) * (double)i / (double)(n > 1 ? n - 1 : 1));
-        status =
-            samp_solve(p.groups, s->n_groups, budget, o->max_seconds, p.picks, &solution, error);
+        status = samp_solve(p.groups, s->n_groups, budget, max_seconds, p.picks, &solution, error);
         if (status == SAMP_LIMIT) { /* too few bytes for the limit of time: not on the front */
             status = SAMP_OK;
             continue;
         }
-        samp_plan_point point = {solution.bytes + fixed_bytes(s), solution.cost, solution.seconds};
+        samp_plan_point point = {solution.bytes + fixed_bytes(s), solution.cost,
+                                 solution.seconds + attention};
         if (status == SAMP_OK && (!*n_points || points[*n_points - 1].bytes < point.bytes))
             points[(*n_points)++] = point;
     }
@@ -279,7 +311,8 @@ json_t *samp_plan_json(const samp_plan *plan, const samp_sensitivity *s, const s
     if (root && o->hardware) {
         samp_json_set(root, "hardware", json_string(o->hardware->name));
         samp_json_set(root, "batch", json_integer(o->batch ? o->batch : 1));
-        samp_json_set(root, "seconds_a_step", json_real(plan->time.seconds));
+        samp_json_set(root, "positions", json_integer(o->positions));
+        samp_json_set(root, "seconds_a_step", json_real(plan->time.seconds + plan->attention));
         samp_json_set(root, "seconds_measured", json_boolean(plan->time.measured));
     }
     if (root && o->max_seconds > 0)

@@ -20,9 +20,10 @@ typedef struct samp_plan_pin {
 
 typedef struct samp_plan_options {
     uint64_t max_bytes;            /* of all files of weights; 0 = no limit */
-    double max_seconds;            /* of products a step, on `hardware`; 0 = no limit */
+    double max_seconds;            /* a step, on `hardware`; 0 = no limit */
     const samp_hardware *hardware; /* NULL = any: bytes alone count */
     uint32_t batch;                /* sequences that get a token in a step; 0 = 1 */
+    uint32_t positions;            /* each has in the KV cache: attention takes its time */
     bool a16_only; /* else a limit of time may give groups inputs of one INT8 part (a8) */
     samp_plan_pin pins[SAMP_PLAN_PINS_MAX];
     size_t n_pins;
@@ -42,6 +43,7 @@ typedef struct samp_plan {
     uint64_t fixed_bytes;   /* norms and headers, an upper bound to the byte of a few per mille */
     uint64_t weight_bytes;  /* of all groups */
     samp_product_time time; /* sums over the groups; measured when all of them are */
+    double attention;       /* seconds of a step, all layers */
     samp_solution solution; /* cost = predicted KL */
 } samp_plan;
 
@@ -57,8 +59,8 @@ void samp_plan_release(samp_plan *plan);
  * and the limit of time as in options (its max_bytes is ignored). points [n] by bytes, no two alike;
  * *n_points gets how many there are. */
 typedef struct samp_plan_point {
-    uint64_t bytes; /* with norms and headers */
-    double kl, seconds;
+    uint64_t bytes;     /* with norms and headers */
+    double kl, seconds; /* attention included */
 } samp_plan_point;
 samp_status samp_plan_front(const samp_sensitivity *sensitivity, const samp_plan_options *options,
                             size_t n, samp_plan_point *points, size_t *n_points, samp_error *error);

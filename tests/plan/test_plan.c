@@ -159,6 +159,36 @@ static void hardware_decides_what_may_be_chosen(void **state)
     samp_hardware_release(&h100);
 }
 
+/* Attention takes its share of a limit of time, with the positions and the sequences. */
+static void attention_counts_against_the_limit(void **state)
+{
+    (void)state;
+    samp_hardware cpu;
+    samp_plan none, few, many;
+    assert_int_equal(samp_hardware_load(&cpu, "cpu", &error), SAMP_OK);
+    samp_plan_options o = {.hardware = &cpu, .batch = 1};
+    assert_int_equal(plan_for(&o, &none), SAMP_OK);
+    assert_true(none.attention == 0);
+    o.positions = 100;
+    assert_int_equal(plan_for(&o, &few), SAMP_OK);
+    o.positions = 100000;
+    assert_int_equal(plan_for(&o, &many), SAMP_OK);
+    assert_true(few.attention > 0 && many.attention > 10 * few.attention);
+    assert_float_equal(many.time.seconds, none.time.seconds, 1e-15);
+    o.max_seconds = many.attention;
+    samp_plan impossible;
+    assert_int_equal(plan_for(&o, &impossible), SAMP_LIMIT);
+    assert_non_null(strstr(error.message, "attention to 100000 positions"));
+    o.positions = 0; /* the same limit, all of it for products */
+    samp_plan possible;
+    assert_int_equal(plan_for(&o, &possible), SAMP_OK);
+    samp_plan_release(&possible);
+    samp_plan_release(&none);
+    samp_plan_release(&few);
+    samp_plan_release(&many);
+    samp_hardware_release(&cpu);
+}
+
 static void front_falls_with_bytes(void **state)
 {
     (void)state;
@@ -194,6 +224,7 @@ int main(void)
                                        cmocka_unit_test(impossible_budget_says_what_is_possible),
                                        cmocka_unit_test(pins_hold_and_are_checked),
                                        cmocka_unit_test(hardware_decides_what_may_be_chosen),
+                                       cmocka_unit_test(attention_counts_against_the_limit),
                                        cmocka_unit_test(front_falls_with_bytes),
                                        cmocka_unit_test(json_names_every_module)};
     return cmocka_run_group_tests(tests, make, NULL);
