@@ -27,3 +27,10 @@ void samp_e4m3_to_floats(const void *in, size_t n, float *out)
 {
     samp__kernels_get()->e4m3_to_float(in, n, 1.0f, out);
 }
+
+uint32_t samp_floats_magnitude(const float *w, size_t n)
+{
+    uint32_t bits = 0;
+    samp__kernels_get()->magnitudes(w, n, n, &bits);
+    return bits;
+}

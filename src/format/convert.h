@@ -4,11 +4,14 @@
 #define SAMP_FORMAT_CONVERT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 void samp_bf16_to_floats(const void *in, size_t n, float *out);
 void samp_bf16_from_floats(const float *in, size_t n, void *out);
 void samp_fp16_to_floats(const void *in, size_t n, float *out);
 void samp_fp16_from_floats(const float *in, size_t n, void *out); /* beyond 65504: infinity */
 void samp_e4m3_to_floats(const void *in, size_t n, float *out);
+/* Bits of the largest magnitude of n floats: 0x7f800000 and more when one is not finite. */
+uint32_t samp_floats_magnitude(const float *w, size_t n);
 
 #endif

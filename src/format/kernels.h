@@ -1,11 +1,12 @@
 /* The inner loops of this room, one table of functions for each instruction set.
  *
  * kernels_scalar.c is the definition; the others give the same bytes (tests/format/test_kernels.c
- * compares with memcmp). Inputs are finite. No pointer needs alignment. */
+ * compares with memcmp). Inputs are finite but where it is said. No pointer needs alignment. */
 #ifndef SAMP_FORMAT_KERNELS_H
 #define SAMP_FORMAT_KERNELS_H
 
 #include "base/cpu.h"
+#include "format/codebook.h"
 #include "format/lut.h"
 
 #include <stddef.h>
@@ -38,12 +39,15 @@ typedef struct samp__fit {
 typedef struct samp__kernels {
     /* The weight of the largest magnitude, the positive of equals; 0 (positive) when n is 0. */
     float (*extreme)(const float *w, size_t n);
+    /* The largest magnitude of every `group` weights (the last group may be short), as float bits: w
+     * may be anything, infinity is 0x7f800000 and NaNs are larger. */
+    void (*magnitudes)(const float *w, size_t n, size_t group, uint32_t *out);
 
     /* Code = how many of the 15 ascending midpoints are below w*inv (a tie takes the lower code);
      * two codes a byte, even element in the high nibble. An odd last one is paired with code `pad`.
-     */
-    void (*codebook_pack)(const float *w, size_t n, float inv, const float midpoint[15], int pad,
-                          uint8_t *out);
+     * Every `group` weights, an even number, have their own inv. */
+    void (*codebook_pack)(const float *w, size_t n, size_t group, const float *inv,
+                          const samp__codebook *book, int pad, uint8_t *out);
     /* out = value[code] * scale. */
     void (*codebook_unpack)(const uint8_t *packed, size_t n, float scale, const float value[16],
                             float *out);

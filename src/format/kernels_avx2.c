@@ -1,14 +1,16 @@
 /* The inner loops with AVX2 and F16C: the same bytes as kernels_scalar.c (twins: the functions of
  * the same names there), whose functions also take the elements left over at the end.
  *
- * A code of a 16-entry table is found by bisection, 4 compares: after each, the next midpoint is
- * looked up by the bits found so far. Bytes read and written a weight: 4 and 0.5 (pack), 8 and 0
- * (fit, 20 calls a group in a search, about 11 floating-point operations a weight each).
+ * A code of a 16-entry table is found on codebook.h's grid, 32 weights at a time: as bytes, their
+ * cells are looked up, and one compare of 16-bit positions does the rest. Weights on a midpoint's
+ * own position, and the scale search, take bisection, 4 compares of floats: after each, the next
+ * midpoint is looked up by the bits found so far. Bytes read and written a weight: 4 and 0.5 (pack),
+ * 8 and 0 (fit, 20 calls a group in a search, about 11 floating-point operations a weight each).
  *
  * Measured, one core of an AMD EPYC (Zen 1, 256-bit instructions run in two halves, shared
  * machine), tests/format/test_kernels, gcc 12, 2026-11-24, with the widening of a bf16 input: GB/s
- * of bf16 for NF4 1.3, nf4a 1.2, int5 and int6 1.6, int8 1.7, fp8 1.6; with the scale search nf4
- * .040, int8 .075. All are bound by these instructions, not by memory. */
+ * of bf16 for NF4 2.9 (by bisection, 1.6), nf4a 1.8, int5 and int6 2.0, int8 2.2, fp8 1.9; with the
+ * scale search nf4 .048, int8 .085. All are bound by these instructions, not by memory. */
 #include "format/kernels.h"
 #include "format/kernels_avx2.h"
 
@@ -31,9 +33,36 @@ float samp__avx2_extreme(const float *w, size_t n)
     __m256 both = _mm256_max_ps(_mm256_unpacklo_ps(high, minus), _mm256_unpackhi_ps(high, minus));
     __m128 four = _mm_max_ps(_mm256_castps256_ps128(both), _mm256_extractf128_ps(both, 1));
     four = _mm_max_ps(four, _mm_movehl_ps(four, four));
-    float largest[3] = {_mm_cvtss_f32(four), -_mm_cvtss_f32(_mm_movehdup_ps(four)),
-                        scalar->extreme(w + i, n - i)};
-    return scalar->extreme(largest, 3);
+    float highest = _mm_cvtss_f32(four), lowest = -_mm_cvtss_f32(_mm_movehdup_ps(four));
+    float largest[2] = {highest >= -lowest ? highest : lowest, 0};
+    if (i == n) return largest[0];
+    largest[1] = scalar->extreme(w + i, n - i);
+    return scalar->extreme(largest, 2);
+}
+
+static inline uint32_t magnitude(const float *w, size_t n)
+{
+    const __m256i bits = _mm256_set1_epi32(0x7fffffff);
+    __m256i a = _mm256_setzero_si256(), b = a;
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(w + i));
+        __m256i y = _mm256_loadu_si256((const __m256i *)(w + i + 8));
+        a = _mm256_max_epi32(a, _mm256_and_si256(x, bits));
+        b = _mm256_max_epi32(b, _mm256_and_si256(y, bits));
+    }
+    a = _mm256_max_epi32(a, b);
+    __m128i four = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    four = _mm_max_epi32(four, _mm_unpackhi_epi64(four, four));
+    four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 1));
+    uint32_t largest = (uint32_t)_mm_cvtsi128_si32(four), rest = 0;
+    if (i < n) scalar->magnitudes(w + i, n - i, n, &rest);
+    return largest > rest ? largest : rest;
+}
+
+void samp__avx2_magnitudes(const float *w, size_t n, size_t group, uint32_t *out)
+{
+    for (size_t i = 0; i < n; i += group) *out++ = magnitude(w + i, n - i < group ? n - i : group);
 }
 
 /* A codebook in registers: the midpoints by level of the bisection, and the values. */
@@ -82,33 +111,103 @@ static inline __m256 level_of_code(const codebook *book, __m256i code, __m256 up
                             _mm256_permutevar8x32_ps(book->value_high, code), upper);
 }
 
-/* 32 codes -> 16 bytes, the even one in the high nibble. */
-static inline __m128i pack_codes(__m256i a, __m256i b, __m256i c, __m256i d)
+/* 32 codes -> 16 bytes, the even one in the high nibble. Of each 8 codes the low lane has the first
+ * four, the high lane the others. */
+static inline __m128i pack_codes(__m256i codes)
 {
-    __m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
-    /* each lane: 4 bytes of a, of b, of c, of d; the low lane has their first halves */
-    __m256i pairs = _mm256_maddubs_epi16(bytes, _mm256_set1_epi16(0x0110));
+    __m256i pairs = _mm256_maddubs_epi16(codes, _mm256_set1_epi16(0x0110));
     __m128i first = _mm256_castsi256_si128(pairs), second = _mm256_extracti128_si256(pairs, 1);
     first = _mm_packus_epi16(first, first);
     second = _mm_packus_epi16(second, second);
     return _mm_unpacklo_epi16(first, second);
 }
 
-static void codebook_pack(const float *w, size_t n, float inv, const float midpoint[15], int pad,
-                          uint8_t *out)
+/* A table of 32 cells, one a byte. A lookup gives 0 where the index's top bit is 1: `cell` has it in
+ * negative cells, `other` in the rest. */
+typedef struct cell_table {
+    __m256i positive, negative;
+} cell_table;
+
+static inline cell_table load_cells(const uint8_t table[SAMP__CELLS])
+{
+    const __m128i *half = (const __m128i *)table;
+    return (cell_table){_mm256_broadcastsi128_si256(_mm_loadu_si128(half)),
+                        _mm256_broadcastsi128_si256(_mm_loadu_si128(half + 1))};
+}
+
+static inline __m256i of_cell(cell_table table, __m256i cell, __m256i other)
+{
+    return _mm256_or_si256(_mm256_shuffle_epi8(table.positive, cell),
+                           _mm256_shuffle_epi8(table.negative, other));
+}
+
+/* Positions of 16 weights: lane 0 has 0 … 3 and 8 … 11. What is far too large for the conversion
+ * comes out lowest. */
+static inline __m256i positions(const float *w, __m256 factor, __m256 grid)
+{
+    __m256 a = _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(w), factor), grid);
+    __m256 b = _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(w + 8), factor), grid);
+    return _mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b));
+}
+
+/* Codes of 32 weights by comparing floats, in pack_codes' order. */
+static __attribute__((noinline)) __m256i codes_of_floats(const float midpoint[15], const float *w,
+                                                         __m256 factor)
 {
     const codebook book = load_codebook(midpoint, NULL);
+    __m256i code[4];
+    for (int k = 0; k < 4; k++) {
+        __m256 upper, x = _mm256_mul_ps(_mm256_loadu_ps(w + 8 * k), factor);
+        code[k] = bisect(&book, x, &upper);
+    }
+    return _mm256_packus_epi16(_mm256_packs_epi32(code[0], code[1]),
+                               _mm256_packs_epi32(code[2], code[3]));
+}
+
+/* A prepared codebook in registers. */
+typedef struct cell_book {
+    __m256 grid;
+    cell_table code, low, high;
+} cell_book;
+
+/* Codes of 32 weights; false when a position is a midpoint's, or cannot be told. */
+static inline bool codes_of_cells(const cell_book *book, const float *w, __m256 factor,
+                                  __m256i *codes)
+{
+    __m256i a = positions(w, factor, book->grid), b = positions(w + 16, factor, book->grid);
+    __m256i cell = _mm256_packs_epi16(_mm256_srai_epi16(a, SAMP__CELL_BITS),
+                                      _mm256_srai_epi16(b, SAMP__CELL_BITS));
+    __m256i other = _mm256_xor_si256(cell, _mm256_set1_epi8((char)0x80));
+    __m256i low = of_cell(book->low, cell, other), high = of_cell(book->high, cell, other);
+    __m256i bound_a = _mm256_unpacklo_epi8(low, high), bound_b = _mm256_unpackhi_epi8(low, high);
+    __m256i above =
+        _mm256_packs_epi16(_mm256_cmpgt_epi16(a, bound_a), _mm256_cmpgt_epi16(b, bound_b));
+    __m256i same = _mm256_or_si256(_mm256_cmpeq_epi16(a, bound_a), _mm256_cmpeq_epi16(b, bound_b));
+    *codes = _mm256_sub_epi8(of_cell(book->code, cell, other), above);
+    return _mm256_testz_si256(same, same);
+}
+
+static inline void pack_group(const cell_book *cells, const samp__codebook *book, const float *w,
+                              size_t n, float inv, int pad, uint8_t *out)
+{
     const __m256 factor = _mm256_set1_ps(inv);
     size_t i = 0;
     for (; i + 32 <= n; i += 32) {
-        __m256i code[4];
-        for (int k = 0; k < 4; k++) {
-            __m256 upper, x = _mm256_mul_ps(_mm256_loadu_ps(w + i + 8 * k), factor);
-            code[k] = bisect(&book, x, &upper);
-        }
-        _mm_storeu_si128((__m128i *)(out + i / 2), pack_codes(code[0], code[1], code[2], code[3]));
+        __m256i codes;
+        if (!codes_of_cells(cells, w + i, factor, &codes))
+            codes = codes_of_floats(book->midpoint, w + i, factor);
+        _mm_storeu_si128((__m128i *)(out + i / 2), pack_codes(codes));
     }
-    scalar->codebook_pack(w + i, n - i, inv, midpoint, pad, out + i / 2);
+    if (i < n) scalar->codebook_pack(w + i, n - i, n, &inv, book, pad, out + i / 2);
+}
+
+static void codebook_pack(const float *w, size_t n, size_t group, const float *inv,
+                          const samp__codebook *book, int pad, uint8_t *out)
+{
+    const cell_book cells = {_mm256_set1_ps(book->grid), load_cells(book->code),
+                             load_cells(book->low), load_cells(book->high)};
+    for (size_t i = 0; i < n; i += group)
+        pack_group(&cells, book, w + i, n - i < group ? n - i : group, *inv++, pad, out + i / 2);
 }
 
 void samp__avx2_codebook_unpack(const uint8_t *packed, size_t n, float scale, const float value[16],
@@ -272,8 +371,9 @@ void samp__avx2_bf16_to_float(const void *in, size_t n, float *out)
     const uint8_t *bytes = in;
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
-        __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(bytes + 2 * i)));
-        _mm256_storeu_si256((__m256i *)(out + i), _mm256_slli_epi32(wide, 16));
+        __m128i x = _mm_loadu_si128((const __m128i *)(bytes + 2 * i)), zero = _mm_setzero_si128();
+        _mm_storeu_si128((__m128i *)(out + i), _mm_unpacklo_epi16(zero, x));
+        _mm_storeu_si128((__m128i *)(out + i + 4), _mm_unpackhi_epi16(zero, x));
     }
     scalar->bf16_to_float(bytes + 2 * i, n - i, out + i);
 }
@@ -381,6 +481,7 @@ void samp__avx2_e4m3_to_float(const uint8_t *in, size_t n, float scale, float *o
 }
 
 const samp__kernels samp__kernels_avx2 = {.extreme = samp__avx2_extreme,
+                                          .magnitudes = samp__avx2_magnitudes,
                                           .codebook_pack = codebook_pack,
                                           .codebook_unpack = samp__avx2_codebook_unpack,
                                           .round_integers = samp__avx2_round_integers,

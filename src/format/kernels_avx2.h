@@ -5,6 +5,7 @@
 #include "format/kernels.h"
 
 float samp__avx2_extreme(const float *w, size_t n);
+void samp__avx2_magnitudes(const float *w, size_t n, size_t group, uint32_t *out);
 void samp__avx2_codebook_unpack(const uint8_t *packed, size_t n, float scale, const float value[16],
                                 float *out);
 void samp__avx2_round_integers(const float *w, size_t n, float inv, float low, float high,

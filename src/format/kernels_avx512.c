@@ -40,19 +40,27 @@ static inline __m512i bisect(const codebook *book, __m512 x)
     return advance(x, _mm512_permutexvar_ps(code, book->step1), code, 1);
 }
 
-static void codebook_pack(const float *w, size_t n, float inv, const float midpoint[15], int pad,
-                          uint8_t *out)
+static void pack_group(const codebook *book, const samp__codebook *prepared, const float *w,
+                       size_t n, float inv, int pad, uint8_t *out)
 {
-    const codebook book = load_codebook(midpoint, NULL);
     const __m512 factor = _mm512_set1_ps(inv);
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
-        __m512i code = bisect(&book, _mm512_mul_ps(_mm512_loadu_ps(w + i), factor));
+        __m512i code = bisect(book, _mm512_mul_ps(_mm512_loadu_ps(w + i), factor));
         /* a pair of codes is a 64-bit lane: even << 4 | odd comes to its lowest byte */
         __m512i pair = _mm512_or_si512(_mm512_slli_epi64(code, 4), _mm512_srli_epi64(code, 32));
         _mm_storel_epi64((__m128i *)(out + i / 2), _mm512_cvtepi64_epi8(pair));
     }
-    samp__kernels_scalar.codebook_pack(w + i, n - i, inv, midpoint, pad, out + i / 2);
+    if (i < n)
+        samp__kernels_scalar.codebook_pack(w + i, n - i, n, &inv, prepared, pad, out + i / 2);
+}
+
+static void codebook_pack(const float *w, size_t n, size_t group, const float *inv,
+                          const samp__codebook *prepared, int pad, uint8_t *out)
+{
+    const codebook book = load_codebook(prepared->midpoint, NULL);
+    for (size_t i = 0; i < n; i += group)
+        pack_group(&book, prepared, w + i, n - i < group ? n - i : group, *inv++, pad, out + i / 2);
 }
 
 /* 16 lanes, added in halves as the scalar code does. */
@@ -101,6 +109,7 @@ static samp__fit fit(const samp__levels *levels, const float *w, const float *h,
 }
 
 const samp__kernels samp__kernels_avx512 = {.extreme = samp__avx2_extreme,
+                                            .magnitudes = samp__avx2_magnitudes,
                                             .codebook_pack = codebook_pack,
                                             .codebook_unpack = samp__avx2_codebook_unpack,
                                             .round_integers = samp__avx2_round_integers,

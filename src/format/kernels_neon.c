@@ -24,6 +24,25 @@ static float extreme(const float *w, size_t n)
     return scalar->extreme(all, 3);
 }
 
+static uint32_t magnitude(const float *w, size_t n)
+{
+    uint32x4_t a = vdupq_n_u32(0), b = a;
+    const uint32x4_t bits = vdupq_n_u32(0x7fffffff);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        a = vmaxq_u32(a, vandq_u32(vreinterpretq_u32_f32(vld1q_f32(w + i)), bits));
+        b = vmaxq_u32(b, vandq_u32(vreinterpretq_u32_f32(vld1q_f32(w + i + 4)), bits));
+    }
+    uint32_t largest = vmaxvq_u32(vmaxq_u32(a, b)), rest = 0;
+    if (i < n) scalar->magnitudes(w + i, n - i, n, &rest);
+    return largest > rest ? largest : rest;
+}
+
+static void magnitudes(const float *w, size_t n, size_t group, uint32_t *out)
+{
+    for (size_t i = 0; i < n; i += group) *out++ = magnitude(w + i, n - i < group ? n - i : group);
+}
+
 /* A codebook in registers: the midpoints by level of the bisection, and the values. */
 typedef struct codebook {
     float32x4_t first, second_low, second_high; /* midpoints 7; 3, 11 */
@@ -79,23 +98,30 @@ static inline uint8x16_t to_bytes(const uint32x4_t code[4])
     return vmovn_high_u16(vmovn_u16(low), high);
 }
 
-static void codebook_pack(const float *w, size_t n, float inv, const float midpoint[15], int pad,
-                          uint8_t *out)
+static void pack_group(const codebook *book, const samp__codebook *prepared, const float *w,
+                       size_t n, float inv, int pad, uint8_t *out)
 {
-    const codebook book = load_codebook(midpoint, NULL);
     size_t i = 0;
     for (; i + 32 <= n; i += 32) {
         uint8x16_t bytes[2];
         for (int half = 0; half < 2; half++) {
             uint32x4_t code[4];
             for (int k = 0; k < 4; k++)
-                code[k] = bisect(&book, vmulq_n_f32(vld1q_f32(w + i + 16 * half + 4 * k), inv));
+                code[k] = bisect(book, vmulq_n_f32(vld1q_f32(w + i + 16 * half + 4 * k), inv));
             bytes[half] = to_bytes(code);
         }
         uint8x16_t even = vuzp1q_u8(bytes[0], bytes[1]), odd = vuzp2q_u8(bytes[0], bytes[1]);
         vst1q_u8(out + i / 2, vsliq_n_u8(odd, even, 4));
     }
-    scalar->codebook_pack(w + i, n - i, inv, midpoint, pad, out + i / 2);
+    if (i < n) scalar->codebook_pack(w + i, n - i, n, &inv, prepared, pad, out + i / 2);
+}
+
+static void codebook_pack(const float *w, size_t n, size_t group, const float *inv,
+                          const samp__codebook *prepared, int pad, uint8_t *out)
+{
+    const codebook book = load_codebook(prepared->midpoint, NULL);
+    for (size_t i = 0; i < n; i += group)
+        pack_group(&book, prepared, w + i, n - i < group ? n - i : group, *inv++, pad, out + i / 2);
 }
 
 static void codebook_unpack(const uint8_t *packed, size_t n, float scale, const float value[16],
@@ -287,6 +313,7 @@ static void e4m3_to_float(const uint8_t *in, size_t n, float scale, float *out)
 }
 
 const samp__kernels samp__kernels_neon = {.extreme = extreme,
+                                          .magnitudes = magnitudes,
                                           .codebook_pack = codebook_pack,
                                           .codebook_unpack = codebook_unpack,
                                           .round_integers = round_integers,

@@ -15,6 +15,18 @@ static float extreme(const float *w, size_t n)
     return high >= -low ? high : low;
 }
 
+static void magnitudes(const float *w, size_t n, size_t group, uint32_t *out)
+{
+    for (size_t first = 0; first < n; first += group) {
+        uint32_t largest = 0;
+        for (size_t i = first; i < n && i < first + group; i++) {
+            uint32_t bits = samp_float_bits(w[i]) & 0x7fffffff;
+            largest = bits > largest ? bits : largest;
+        }
+        *out++ = largest;
+    }
+}
+
 static unsigned nearest_code(float x, const float midpoint[15])
 {
     unsigned code = 0;
@@ -22,12 +34,13 @@ static unsigned nearest_code(float x, const float midpoint[15])
     return code;
 }
 
-static void codebook_pack(const float *w, size_t n, float inv, const float midpoint[15], int pad,
-                          uint8_t *out)
+static void codebook_pack(const float *w, size_t n, size_t group, const float *inv,
+                          const samp__codebook *book, int pad, uint8_t *out)
 {
     for (size_t i = 0; i < n; i += 2) {
-        unsigned even = nearest_code(w[i] * inv, midpoint);
-        unsigned odd = i + 1 < n ? nearest_code(w[i + 1] * inv, midpoint) : (unsigned)pad;
+        float factor = inv[i / group];
+        unsigned even = nearest_code(w[i] * factor, book->midpoint);
+        unsigned odd = i + 1 < n ? nearest_code(w[i + 1] * factor, book->midpoint) : (unsigned)pad;
         out[i / 2] = (uint8_t)(even << 4 | odd);
     }
 }
@@ -129,6 +142,7 @@ static void e4m3_to_float(const uint8_t *in, size_t n, float scale, float *out)
 }
 
 const samp__kernels samp__kernels_scalar = {.extreme = extreme,
+                                            .magnitudes = magnitudes,
                                             .codebook_pack = codebook_pack,
                                             .codebook_unpack = codebook_unpack,
                                             .round_integers = round_integers,

@@ -4,16 +4,16 @@
 
 #include "format/kernels.h"
 
-/* Fills and returns out: midpoints of the code table as bitsandbytes rounds them, (a + b) / 2 in
- * float. */
-const float *samp__nf4_midpoints(float out[15]);
+/* The code table; its midpoints are as bitsandbytes rounds them, (a + b) / 2 in float. */
+void samp__nf4_codebook(samp__codebook *out);
 
-/* n (1 … 64) weights -> ceil(n/2) bytes of codes; returns absmax as bitsandbytes stores it. */
-float samp__nf4_block(const samp__kernels *kernels, const float midpoint[15], const float *w,
-                      uint64_t n, uint8_t *codes);
-/* The same with a given 1/scale of either sign. */
-void samp__nf4_pack(const samp__kernels *kernels, const float midpoint[15], const float *w,
-                    uint64_t n, float inv, uint8_t *codes);
+/* Blocks from w [n] on, the last may be short -> ceil(n/2) bytes of codes, and each block's absmax as
+ * bitsandbytes stores it (floats at any byte). */
+void samp__nf4_blocks(const samp__kernels *kernels, const samp__codebook *book, const float *w,
+                      uint64_t n, uint8_t *codes, void *absmax);
+/* The same with given scales' inverses, of either sign: one a block, or one for all when n is short. */
+void samp__nf4_pack(const samp__kernels *kernels, const samp__codebook *book, const float *w,
+                    uint64_t n, const float *inv, uint8_t *codes);
 
 /* x - offset in blocks of 256 -> codes of the signed dynamic map and absmax of each block. When the
  * offset is 0 this is bitsandbytes' blockwise 8-bit quantization. */

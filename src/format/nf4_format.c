@@ -91,22 +91,21 @@ static void encode_panel(const samp_layout *layout, const float *w, uint64_t row
                          bool either)
 {
     const samp__kernels *kernels = samp__kernels_get();
-    float midpoint[15];
-    samp__levels levels = {.value = samp_nf4_code, .midpoint = samp__nf4_midpoints(midpoint)};
+    samp__codebook book;
+    samp__nf4_codebook(&book);
     uint64_t n = n_rows * layout->cols, block0 = row0 * layout->cols / SAMP_NF4_BLOCK;
+    samp__nf4_blocks(kernels, &book, w, n, codes, (uint8_t *)scales + block0 * sizeof(float));
+    if (!options->search) return;
+    samp__levels levels = {.value = samp_nf4_code, .midpoint = book.midpoint};
     for (uint64_t at = 0; at < n; at += SAMP_NF4_BLOCK) {
         uint64_t length = n - at < SAMP_NF4_BLOCK ? n - at : SAMP_NF4_BLOCK;
-        float scale = samp__nf4_block(kernels, midpoint, w + at, length, codes + at / 2);
-        if (options->search) {
-            samp__group group;
-            samp__group_load(&group, w + at, length, options->input_moment, at % layout->cols,
-                             layout->cols);
-            float searched = search_block(kernels, &levels, &group, either);
-            if (searched != 0) {
-                scale = searched;
-                samp__nf4_pack(kernels, midpoint, w + at, length, 1.0f / scale, codes + at / 2);
-            }
-        }
+        samp__group group;
+        samp__group_load(&group, w + at, length, options->input_moment, at % layout->cols,
+                         layout->cols);
+        float scale = search_block(kernels, &levels, &group, either);
+        if (scale == 0) continue;
+        float inv = 1.0f / scale;
+        samp__nf4_pack(kernels, &book, w + at, length, &inv, codes + at / 2);
         samp__store_f32(scales, block0 + at / SAMP_NF4_BLOCK, scale);
     }
 }

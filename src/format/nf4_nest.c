@@ -1,9 +1,10 @@
 /* Double quantization of NF4's scales as bitsandbytes computes it on a CPU (nf4.h): offset =
  * PyTorch's mean, then 8-bit codes of the signed dynamic map in blocks of 256. */
 #include "format/nf4.h"
+#include "base/half.h"
 #include "format/nf4_block.h"
 
-#include <math.h>
+#include <pthread.h>
 
 /* ---- The mean as PyTorch sums it
  * --------------------------------------------------------------------- A vector of `lanes` partial
@@ -86,9 +87,9 @@ static float mean_of(const float *x, uint64_t n)
  * the grid point below it, then the nearest map value to that point. */
 enum { POINTS = 65535 };
 
-/* The code of every grid point, in one sweep: 0.1 ms, where a search for each of a large matrix's
- * scales took a sixth of the quantizer's time. */
-static void fill_codes(uint8_t code_of[POINTS + 1])
+static uint8_t code_of[POINTS + 1]; /* of every grid point */
+
+static void fill_codes(void)
 {
     unsigned code = 0; /* number of midpoints below v */
     for (uint32_t point = 0; point <= POINTS; point++) {
@@ -99,22 +100,38 @@ static void fill_codes(uint8_t code_of[POINTS + 1])
     }
 }
 
+/* Loops that compilers vectorize: magnitudes are compared as integers. Returns absmax. */
+static float encode_block(const float *x, uint64_t n, float offset, uint8_t *codes)
+{
+    uint32_t largest = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t magnitude = samp_float_bits(x[i] - offset) & 0x7fffffff;
+        largest = magnitude > largest ? magnitude : largest;
+    }
+    float m = samp_bits_float(largest), inv = 1.0f / m;
+    if (m == 0) {
+        memset(codes, 0, n);
+        return m;
+    }
+    int32_t point[SAMP_NF4_NESTED_BLOCK];
+    for (uint64_t i = 0; i < n; i++) {
+        float v = (x[i] - offset) * inv;
+        /* A block of scales below 2^-128 makes inv infinite and 0*inv NaN: that takes -1. */
+        v = !(v > -1) ? -1 : v > 1 ? 1 : v;
+        point[i] = (int32_t)((v + 1.0f) * 0.5f * (float)POINTS + 0.5f);
+    }
+    for (uint64_t i = 0; i < n; i++) codes[i] = code_of[point[i]];
+    return m;
+}
+
 void samp__dynamic8_encode(const float *x, uint64_t n, float offset, uint8_t *codes, float *absmax)
 {
-    uint8_t code_of[POINTS + 1];
-    fill_codes(code_of);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill_codes);
     for (uint64_t first = 0; first < n; first += SAMP_NF4_NESTED_BLOCK) {
         uint64_t length = n - first < SAMP_NF4_NESTED_BLOCK ? n - first : SAMP_NF4_NESTED_BLOCK;
-        float m = 0;
-        for (uint64_t i = first; i < first + length; i++) m = fmaxf(m, fabsf(x[i] - offset));
-        absmax[first / SAMP_NF4_NESTED_BLOCK] = m;
-        float inv = 1.0f / m;
-        for (uint64_t i = first; i < first + length; i++) {
-            float v = (x[i] - offset) * inv;
-            /* A block of scales below 2^-128 makes inv infinite and 0*inv NaN: that takes -1. */
-            v = !(v > -1) ? -1 : v > 1 ? 1 : v;
-            codes[i] = m == 0 ? 0 : code_of[(uint32_t)((v + 1.0f) * 0.5f * (float)POINTS + 0.5f)];
-        }
+        absmax[first / SAMP_NF4_NESTED_BLOCK] =
+            encode_block(x + first, length, offset, codes + first);
     }
 }
 

@@ -58,6 +58,8 @@ static void encode(const samp_layout *layout, const float *w, uint64_t row0, uin
 {
     const samp__kernels *kernels = samp__kernels_get();
     const samp__group_spec *spec = spec_of(layout);
+    samp__codebook book;
+    samp__codebook_init(&book, midpoint);
     uint64_t cols = layout->cols, row_bytes = layout->parts[0].shape[1];
     uint64_t groups = layout->parts[1].shape[1];
     const float *rows = samp__panel_scales(spec, layout, w, row0, n_rows, options, parts, work);
@@ -67,9 +69,9 @@ static void encode(const samp_layout *layout, const float *w, uint64_t row0, uin
         for (uint64_t g = 0; g < groups; g++) {
             uint64_t first = g * (uint64_t)spec->group, n = group_length(layout, spec->group, g);
             float scale = samp__stored_scale(layout, (const void *const *)parts, row0 + r, g);
+            float inv = 1.0f / scale;
             if (scale != 0)
-                kernels->codebook_pack(row + first, n, 1.0f / scale, midpoint, PAD,
-                                       packed + first / 2);
+                kernels->codebook_pack(row + first, n, n, &inv, &book, PAD, packed + first / 2);
             else
                 memset(packed + first / 2, PAD << 4 | PAD, (n + 1) / 2);
         }

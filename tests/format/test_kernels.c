@@ -16,7 +16,7 @@ enum { N = 4096 };
 
 /* Finite floats: normals, values around each midpoint of a 16-entry table and each half, extremes.
  */
-static void fill(float *x, const float midpoint[15], samp_prng *prng)
+static void fill(float *x, const samp__codebook *book, samp_prng *prng)
 {
     static const float special[] = {0,       -0.0f,    FLT_MIN,  -FLT_MIN,   0x1p-149f, 1,
                                     -1,      FLT_MAX,  -FLT_MAX, 448,        464,       0x1p-6f,
@@ -24,7 +24,7 @@ static void fill(float *x, const float midpoint[15], samp_prng *prng)
                                     1e10f,   -1e10f,   126.5f,   127.49999f, -128.5f};
     for (int i = 0; i < N; i++) {
         uint64_t r = samp_prng_next(prng);
-        float m = midpoint[r >> 8 & 15 ? (r >> 8 & 15) - 1 : 0];
+        float m = book->midpoint[r >> 8 & 15 ? (r >> 8 & 15) - 1 : 0];
         switch (r & 7) {
         case 0: x[i] = special[(r >> 16) % (sizeof special / sizeof *special)]; break;
         case 1: x[i] = m; break;
@@ -36,6 +36,9 @@ static void fill(float *x, const float midpoint[15], samp_prng *prng)
             x[i] = (bits & 0x7f800000) == 0x7f800000 ? 3 : samp_bits_float(bits);
             break;
         }
+        case 6: /* within two grid positions of a midpoint */
+            x[i] = m + (float)(4 * samp_prng_uniform(prng) - 2) / book->grid;
+            break;
         default: x[i] = (float)samp_prng_normal(prng) * (r >> 20 & 1 ? 1 : 40); break;
         }
     }
@@ -46,7 +49,14 @@ static const float nf4a_midpoint[15] = {-84,   -64, -50, -38, -27, -17, -7, 2.5f
 static const float nf4a_value[16] = {-96, -72, -56, -44, -32, -22, -12, -2,
                                      7,   16,  26,  36,  48,  60,  80,  104};
 
-static void compare_lengths(const samp__kernels *simd, const float *x, const float midpoint[15],
+/* A factor that keeps x, or one that moves values off the midpoints, out of range or together. */
+static float factor_of(size_t n)
+{
+    static const float factors[] = {1, 1, 0.731f, -1, 3e20f, 1e-30f};
+    return factors[n % (sizeof factors / sizeof *factors)];
+}
+
+static void compare_lengths(const samp__kernels *simd, const float *x, const samp__codebook *book,
                             const float value[16], const samp__lut *lut)
 {
     const samp__kernels *scalar = &samp__kernels_scalar;
@@ -58,9 +68,17 @@ static void compare_lengths(const samp__kernels *simd, const float *x, const flo
         float ma = scalar->extreme(w, n), mb = simd->extreme(w, n);
         assert_memory_equal(&ma, &mb, sizeof ma);
         memset(a, 1, sizeof a), memset(b, 1, sizeof b);
-        scalar->codebook_pack(w, n, 1.0f, midpoint, 7, a);
-        simd->codebook_pack(w, n, 1.0f, midpoint, 7, b);
-        assert_memory_equal(a, b, n + 8);
+        for (size_t group = 1; group <= 160; group += group < 5 ? 1 : 31) {
+            scalar->magnitudes(w, n, group, (uint32_t *)a);
+            simd->magnitudes(w, n, group, (uint32_t *)b);
+            assert_memory_equal(a, b, (n + group - 1) / group * 4 + 8);
+        }
+        for (size_t group = 32; group <= 160; group += 32) { /* the last has all */
+            const float inv[] = {factor_of(n), 1, factor_of(n + 1), -0.9f, 2};
+            scalar->codebook_pack(w, n, group, inv, book, 7, a);
+            simd->codebook_pack(w, n, group, inv, book, 7, b);
+            assert_memory_equal(a, b, n + 8);
+        }
         scalar->round_integers(w, n, 0.5f, -127, 127, (int8_t *)a);
         simd->round_integers(w, n, 0.5f, -127, 127, (int8_t *)b);
         assert_memory_equal(a, b, n + 8);
@@ -125,11 +143,12 @@ static void fill_lut(samp__lut *lut, samp_format_id id)
 static void test_levels(void **unused)
 {
     (void)unused;
-    float midpoint[15];
-    samp__nf4_midpoints(midpoint);
+    samp__codebook nf4, nf4a;
+    samp__nf4_codebook(&nf4);
+    samp__codebook_init(&nf4a, nf4a_midpoint);
     samp__lut lut;
     fill_lut(&lut, SAMP_FORMAT_NF6A);
-    const samp__levels levels[] = {{.value = samp_nf4_code, .midpoint = midpoint},
+    const samp__levels levels[] = {{.value = samp_nf4_code, .midpoint = nf4.midpoint},
                                    {.value = nf4a_value, .midpoint = nf4a_midpoint},
                                    {.lut = &lut},
                                    {.low = -127, .high = 127},
@@ -140,10 +159,10 @@ static void test_levels(void **unused)
         printf("comparing %s with scalar\n", samp_cpu_name((samp_cpu_level)level));
         for (uint64_t seed = 1; seed <= 20; seed++) {
             samp_prng prng = {seed};
-            fill(x, midpoint, &prng);
-            compare_lengths(simd, x, midpoint, samp_nf4_code, &lut);
-            fill(x, nf4a_midpoint, &prng);
-            compare_lengths(simd, x, nf4a_midpoint, nf4a_value, &lut);
+            fill(x, &nf4, &prng);
+            compare_lengths(simd, x, &nf4, samp_nf4_code, &lut);
+            fill(x, &nf4a, &prng);
+            compare_lengths(simd, x, &nf4a, nf4a_value, &lut);
             for (int i = 0; i < N; i++) x[i] = (float)samp_prng_normal(&prng);
             for (size_t k = 0; k < sizeof levels / sizeof *levels; k++)
                 compare_fits(simd, x, &prng, &levels[k]);
@@ -171,6 +190,9 @@ static void test_patterns(void **unused)
         assert_memory_equal(a, b, ALL * 4);
         scalar->float_to_bf16(a, ALL, a16), simd->float_to_bf16(b, ALL, b16);
         assert_memory_equal(a16, b16, ALL * 2);
+        scalar->magnitudes(a, ALL, 99, (uint32_t *)a16),
+            simd->magnitudes(b, ALL, 99, (uint32_t *)b16);
+        assert_memory_equal(a16, b16, (ALL / 99 + 1) * 4);
         scalar->float_to_fp16(a, ALL, a16), simd->float_to_fp16(b, ALL, b16);
         assert_memory_equal(a16, b16, ALL * 2);
         for (int i = 0; i < ALL; i++) a[i] = samp_bits_float((uint32_t)i << 16 | 0x8000);
