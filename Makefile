@@ -36,7 +36,8 @@ check-tsan: setup ## the tests that use threads under ThreadSanitizer
 	@cmake --preset tsan >/dev/null && cmake --build build/tsan -j $(JOBS)
 	@ctest --test-dir build/tsan -j $(JOBS) --output-on-failure -L 'base|cpu|backend|run|eval|quantize'
 
-fuzz: setup ## build the fuzzers and run each for FUZZ_SECONDS (default 60)
+fuzz: ## build the fuzzers and run each for FUZZ_SECONDS (default 60)
+	@tools/setup.sh fuzz
 	@cmake --preset fuzz >/dev/null && cmake --build build/fuzz -j $(JOBS)
 	@tools/fuzz.sh build/fuzz $${FUZZ_SECONDS:-60}
 

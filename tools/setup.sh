@@ -1,8 +1,15 @@
 #!/usr/bin/env bash
-# Installs the Debian packages the build, the tests and the demo need, if any is missing.
+# setup.sh [fuzz|arm64]: installs the Debian packages that are missing of those the build, the tests and the demo
+# need; `fuzz` also those of `make fuzz`, `arm64` also those of the cross build (cmake/arm64.cmake).
 set -eu
-packages=(gcc cmake ninja-build pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libssl-dev libcmocka-dev
-    python3 python3-pip unzip)
+libraries=(libjansson-dev libpcre2-dev libutf8proc-dev libssl-dev libedit-dev libcmocka-dev)
+packages=(make gcc libc6-dev cmake ninja-build pkg-config "${libraries[@]}" python3 python3-pip unzip)
+case ${1:-} in
+'') ;;
+fuzz) packages+=(clang libclang-rt-14-dev llvm) ;;
+arm64) packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static "${libraries[@]/%/:arm64}") ;;
+*) echo "setup.sh: \"$1\" is neither fuzz nor arm64" >&2; exit 3 ;;
+esac
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
@@ -14,5 +21,6 @@ if [ "$(id -u)" != 0 ]; then
     command -v sudo >/dev/null || { echo "please install as root: apt-get install ${missing[*]}" >&2; exit 2; }
     as_root=(sudo)
 fi
+[ "${1:-}" != arm64 ] || "${as_root[@]}" dpkg --add-architecture arm64
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
