@@ -63,6 +63,7 @@ static int compare_doubles(const void *a, const void *b)
 static samp_status drop_dominated(search *d, samp_error *error)
 {
     size_t n = d->n_next, kept = 0, n_ranks = 0;
+    if (n == 0) return SAMP_OK; /* and there may be no array to sort */
     double *ranks = samp_realloc(NULL, n, sizeof *ranks),
            *tree = samp_realloc(NULL, n + 1, sizeof *tree);
     if (!ranks || !tree) {
