@@ -2,9 +2,12 @@
  * again. */
 #include "command/budget_internal.h"
 
+#include "base/cpu.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "command/about.h"
 #include "command/command.h"
+#include "command/html_report.h"
 #include "command/terminal.h"
 #include "eval/result_json.h"
 #include "file/file.h"
@@ -32,7 +35,8 @@ static samp_status name_paths(budget_run *run, samp_error *error)
     } files[] = {{"state.json", run->state},
                  {"sensitivity.json", run->sensitivity},
                  {"plan.json", run->plan_path},
-                 {"evaluation.json", run->evaluation}};
+                 {"evaluation.json", run->evaluation},
+                 {"report.html", run->report}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         SAMP_TRY(
             samp_path_join(files[i].path, sizeof(budget_path), run->folder, files[i].name, error));
@@ -55,7 +59,7 @@ static samp_status weigh_source(budget_run *run, const samp_model *model, samp_e
     for (size_t g = 0; g < n_groups && status == SAMP_OK; g++) {
         samp_format_id formats[SAMP_FORMAT_COUNT];
         samp_rounding roundings[SAMP_FORMAT_COUNT];
-        size_t n = samp_measure_candidates(groups[g].kind, formats, roundings, SAMP_FORMAT_COUNT);
+        size_t n = samp_measure_candidates(formats, roundings, SAMP_FORMAT_COUNT);
         uint64_t best = UINT64_MAX;
         for (size_t f = 0; f < n && status == SAMP_OK; f++) {
             uint64_t bytes = 0;
@@ -116,7 +120,7 @@ static samp_status make_measure_key(budget_run *run, samp_error *error)
     uint64_t bytes, done = 0;
     samp_format_id formats[SAMP_FORMAT_COUNT];
     samp_rounding roundings[SAMP_FORMAT_COUNT];
-    size_t n = samp_measure_candidates(SAMP_GROUP_QKV, formats, roundings, SAMP_FORMAT_COUNT);
+    size_t n = samp_measure_candidates(formats, roundings, SAMP_FORMAT_COUNT);
     samp_status status = describe_source(run, &text, error);
     if (status == SAMP_OK)
         status = samp_hash_file(run->o->calibration, &bytes, sample, NULL, NULL, &done, 0, error);
@@ -296,14 +300,21 @@ static samp_status remember(budget_run *run, samp_error *error)
     return status;
 }
 
-/* Sizes as they lie on disk: the weights, and all files of the artifact. */
 static samp_status weigh_artifact(budget_run *run, samp_error *error)
 {
     samp_model *model;
+    samp_about about;
     SAMP_TRY(samp_model_open(&model, run->out, error));
-    for (size_t i = 0; i < samp_model_count(model); i++)
-        run->weight_bytes += samp_model_at(model, i)->layout.bytes;
+    samp_about_model(model, &about);
+    run->weight_bytes = about.weight_bytes;
+    samp_about_release(&about);
     samp_model_close(model);
+    return SAMP_OK;
+}
+
+/* All files of the artifact, samp.json too. */
+static samp_status weigh_files(budget_run *run, samp_error *error)
+{
     budget_path manifest;
     json_t *root, *file;
     const char *name;
@@ -326,6 +337,27 @@ static samp_status validate(budget_run *run, samp_error *error)
     return samp_step_validate(run->out, &how, &run->findings, error);
 }
 
+/* One page beside the artifact; speed is not measured here, `samp report` does that. */
+static samp_status report(budget_run *run, samp_error *error)
+{
+    samp_report_text texts[SAMP_REPORT_STRATA_MAX];
+    char machine[128];
+    size_t n = 0;
+    for (; n < run->held_out.n_strata && n < SAMP_REPORT_STRATA_MAX; n++)
+        texts[n] = (samp_report_text){run->held_out.strata[n].name, run->held_out.strata[n].result};
+    samp_cpu_model(machine, sizeof machine);
+    samp_html_inputs in = {.artifact = run->out,
+                           .baseline = run->o->model,
+                           .sensitivity = run->sensitivity,
+                           .note = "Evaluated on the part of the calibration sample that was held "
+                                   "out: of every eight records of a stratum the second, or the "
+                                   "last eighth of a plain text.",
+                           .machine = machine,
+                           .texts = texts,
+                           .n_texts = n};
+    return samp_html_report_write(&in, run->report, error);
+}
+
 static samp_status run_steps(budget_run *run, samp_error *error)
 {
     json_t *plan_json = NULL;
@@ -336,10 +368,12 @@ static samp_status run_steps(budget_run *run, samp_error *error)
     samp_status status = plan(run, &plan_json, error);
     if (status == SAMP_OK) status = quantize(run, plan_json, error);
     json_decref(plan_json);
+    if (status == SAMP_OK) status = weigh_artifact(run, error);
     if (status == SAMP_OK) status = evaluate(run, error);
     if (status == SAMP_OK) status = remember(run, error);
     if (status == SAMP_OK) status = validate(run, error);
-    return status == SAMP_OK ? weigh_artifact(run, error) : status;
+    if (status == SAMP_OK) status = weigh_files(run, error);
+    return status == SAMP_OK ? report(run, error) : status;
 }
 
 int samp_quantize_to_budget(const samp_budget_options *options, samp_error *error)

@@ -12,7 +12,7 @@ typedef struct budget_run {
     const samp_budget_options *o;
     budget_path out;    /* without a slash at its end */
     budget_path folder; /* OUT.samp; the rest lies in it */
-    budget_path state, sensitivity, moments, plan_path, evaluation;
+    budget_path state, sensitivity, moments, plan_path, evaluation, report;
     char measure_key[SAMP_SHA256_HEX];
     char artifact_key[SAMP_SHA256_HEX]; /* of the plan, the moments and how they are written */
     samp_sensitivity s;

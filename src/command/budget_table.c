@@ -88,6 +88,6 @@ void samp__budget_print(const budget_run *run, double seconds)
     printf("\nMeasured on %llu tokens of seven records in eight of each stratum; evaluated on "
            "windows of %d tokens\nof the eighth (of a plain text, its last eighth), against %s. ± "
            "is half of a 95 %% interval.\n\n%s holds sensitivity.json and its moments, plan.json, "
-           "evaluation.json.\n",
+           "evaluation.json, report.html.\n",
            (unsigned long long)run->s.n_tokens, SAMP_HELD_OUT_WINDOW, run->o->model, run->folder);
 }

@@ -1,7 +1,9 @@
 /* samp eval: perplexity on text files, and the distance to a baseline. */
+#include "command/about.h"
 #include "command/loaded.h"
 #include "eval/result_json.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct eval_options {
@@ -84,6 +86,14 @@ static samp_status eval_files(const eval_options *o, samp_loaded *model, samp_lo
                                  samp_model_folder(model->model), "backend",
                                  samp_session_describe(model->session), "score", o->score, "ctx",
                                  (int)o->context, "kv", o->run.kv);
+        samp_about about;
+        samp_about_model(model->model, &about);
+        if (root) samp_json_set(root, "weight_bytes", json_integer((json_int_t)about.weight_bytes));
+        if (root && *about.quant_type)
+            samp_json_set(root, "quant_type", json_string(about.quant_type));
+        if (root && isfinite(about.predicted_kl))
+            samp_json_set(root, "predicted_kl", json_real(about.predicted_kl));
+        samp_about_release(&about);
         if (root && baseline->model)
             samp_json_set(root, "baseline", json_string(samp_model_folder(baseline->model)));
         if (root) samp_json_set(root, "texts", json_incref(list));

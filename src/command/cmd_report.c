@@ -1,18 +1,23 @@
-/* samp report: one table that answers «what do we gain and what does it cost us»: a quantized model
- * beside its 16-bit original, every figure measured in this run. */
+/* samp report: what do we gain and what does it cost us? A quantized model beside its 16-bit
+ * original, measured in this run: a table, and with --html one page with the sensitivity map, the
+ * plan, the front, and where every number is from. */
 #include "base/cpu.h"
 #include "base/memory.h"
 #include "bench/machine.h"
 #include "bench/offline.h"
+#include "command/about.h"
+#include "command/html_report.h"
 #include "command/loaded.h"
 #include "plan/cost.h"
 
+#include <assert.h>
 #include <string.h>
 #include <time.h>
 
 typedef struct report_options {
     samp_run_options run;
-    const char *baseline, *out;
+    const char *baseline, *out, *html, *sensitivity, *note;
+    samp_text_list evaluations, peers;
     int64_t context, windows, prompt, generate, repetitions;
     double price;
 } report_options;
@@ -22,6 +27,18 @@ static const samp_option options[] = {
                 .help = "the 16-bit original"),
     SAMP_OPTION(report_options, TEXT, out, "out", 'o', "FILE",
                 .help = "also write the report to this file"),
+    SAMP_OPTION(report_options, TEXT, html, "html", 0, "FILE",
+                .help = "also write one self-contained HTML page: charts, tables, provenance"),
+    SAMP_OPTION(report_options, TEXT, sensitivity, "sensitivity", 's', "FILE",
+                .help = "with --html: what samp measure wrote, for the map and the front"),
+    SAMP_OPTION(report_options, LIST, evaluations, "evaluation", 'e', "FILE",
+                .help = "with --html: samp eval --json on this or another artifact, a point on "
+                        "the charts"),
+    SAMP_OPTION(report_options, LIST, peers, "peers", 0, "FILE",
+                .help = "with --html: JSON array of {name, weight_bytes, kl: {stratum: {value, "
+                        "low, high}}}"),
+    SAMP_OPTION(report_options, TEXT, note, "note", 0, "TEXT",
+                .help = "with --html: a paragraph on what the reader must know"),
     SAMP_OPTION(report_options, INTEGER, context, "ctx", 'c', "N", .initial = "512", .min = 2,
                 .max = 131072, .help = "tokens a window of the texts"),
     SAMP_OPTION(report_options, INTEGER, windows, "windows", 'w', "N", .initial = "0", .max = 1e6,
@@ -31,39 +48,27 @@ static const samp_option options[] = {
     SAMP_OPTION(report_options, INTEGER, generate, "generate", 'n', "N", .initial = "64", .min = 1,
                 .max = 131072, .help = "tokens of the decode test"),
     SAMP_OPTION(report_options, INTEGER, repetitions, "repetitions", 'r', "N", .initial = "5",
-                .min = 1, .max = SAMP_BENCH_REPETITIONS_MAX,
-                .help = "repetitions of both, interleaved"),
+                .max = SAMP_BENCH_REPETITIONS_MAX,
+                .help = "repetitions of both, interleaved; 0 = do not measure speed"),
     SAMP_OPTION(report_options, NUMBER, price, "price", 0, "DOLLARS", .max = 1e9,
                 .help = "price of this machine an hour, for the cost of a token"),
     SAMP_RUN_OPTIONS(report_options, run),
 };
 
-enum { TEXTS_MAX = 16, BASELINE = 0, CANDIDATE = 1 };
+enum { TEXTS_MAX = SAMP_REPORT_STRATA_MAX, ROWS_MAX = 16, BASELINE = 0, CANDIDATE = 1 };
 
 typedef struct report_state {
     samp_loaded models[2];
-    uint64_t file_bytes[2];
-    double bits_per_weight[2];
+    samp_about about[2];
     samp_bench_figure prefill[2], decode[2];
     samp_eval_result texts[TEXTS_MAX];
     const char *const *paths;
     size_t n_texts;
     samp_bandwidth bandwidth;
     double steal;
+    samp_report_row rows[ROWS_MAX];
+    size_t n_rows;
 } report_state;
-
-/* Bytes of the weight files, and bits a parameter of matrices and norms together. */
-static void weigh(samp_model *model, uint64_t *bytes, double *bits)
-{
-    uint64_t n = 0;
-    *bytes = 0;
-    for (size_t i = 0; i < samp_model_count(model); i++) {
-        const samp_weight_ref *weight = samp_model_at(model, i);
-        *bytes += weight->layout.bytes;
-        n += weight->layout.rows * weight->layout.cols;
-    }
-    *bits = n ? 8.0 * (double)*bytes / (double)n : 0;
-}
 
 static samp_status measure_speed(const report_options *o, report_state *state, samp_error *error)
 {
@@ -92,9 +97,8 @@ static samp_status measure_speed(const report_options *o, report_state *state, s
 
 static samp_status measure(const report_options *o, report_state *state, samp_error *error)
 {
-    for (int m = 0; m < 2; m++)
-        weigh(state->models[m].model, &state->file_bytes[m], &state->bits_per_weight[m]);
-    SAMP_TRY(measure_speed(o, state, error));
+    for (int m = 0; m < 2; m++) samp_about_model(state->models[m].model, &state->about[m]);
+    if (o->repetitions) SAMP_TRY(measure_speed(o, state, error));
     samp_eval_options how = {.context = (uint32_t)o->context, .max_windows = (uint32_t)o->windows};
     for (size_t i = 0; i < state->n_texts; i++) {
         size_t n_tokens;
@@ -104,64 +108,80 @@ static samp_status measure(const report_options *o, report_state *state, samp_er
     return SAMP_OK;
 }
 
-/* A row with both values and the change of the second against the first, in percent. */
-static void add_change(samp_table *table, const char *name, const char *first, const char *second,
-                       double a, double b)
+/* ---- sizes and speed: rows for the terminal's table and the page's ---------------------------- */
+
+static samp_report_row *add_row(report_state *state, const char *name, double a, double b)
 {
-    char change[32] = "";
-    if (a > 0) snprintf(change, sizeof change, "%+.1f %%", (b / a - 1) * 100);
-    const char *cells[] = {name, first, second, change};
-    samp_table_row(table, 4, cells);
+    samp_report_row *row = &state->rows[state->n_rows++];
+    assert(state->n_rows <= ROWS_MAX);
+    *row = (samp_report_row){0};
+    snprintf(row->name, sizeof row->name, "%s", name);
+    if (a > 0) snprintf(row->change, sizeof row->change, "%+.1f %%", (b / a - 1) * 100);
+    return row;
 }
 
-static void add_seconds(samp_table *table, const char *name, double a, double b)
+static void add_bytes(report_state *state, const char *name, uint64_t a, uint64_t b)
 {
-    char first[32], second[32];
-    if (a > 0 && b > 0)
-        add_change(table, name, samp_show_seconds(first, a), samp_show_seconds(second, b), a, b);
+    samp_report_row *row = add_row(state, name, (double)a, (double)b);
+    samp_show_bytes(row->before, (double)a);
+    samp_show_bytes(row->after, (double)b);
 }
 
-static void add_number(samp_table *table, const char *name, const char *format_unit, double a,
-                       double b, int digits)
+static void add_seconds(report_state *state, const char *name, double a, double b)
 {
-    char first[48], second[48];
-    snprintf(first, sizeof first, "%.*f%s", digits, a, format_unit);
-    snprintf(second, sizeof second, "%.*f%s", digits, b, format_unit);
-    add_change(table, name, first, second, a, b);
+    if (!(a > 0 && b > 0)) return;
+    samp_report_row *row = add_row(state, name, a, b);
+    samp_show_seconds(row->before, a);
+    samp_show_seconds(row->after, b);
 }
 
-static void print_sizes_and_speed(const report_options *o, const report_state *state, FILE *out)
+static void add_number(report_state *state, const char *name, double a, double b, int digits)
+{
+    samp_report_row *row = add_row(state, name, a, b);
+    snprintf(row->before, sizeof row->before, "%.*f", digits, a);
+    snprintf(row->after, sizeof row->after, "%.*f", digits, b);
+}
+
+static void add_speed(const report_options *o, report_state *state)
+{
+    char name[48];
+    const samp_bench_figure *prefill = state->prefill, *decode = state->decode;
+    snprintf(name, sizeof name, "prefill, tok/s (pp%lld)", (long long)o->prompt);
+    add_number(state, name, prefill[0].median, prefill[1].median, 1);
+    snprintf(name, sizeof name, "decode, tok/s (tg%lld)", (long long)o->generate);
+    add_number(state, name, decode[0].median, decode[1].median, 1);
+    snprintf(name, sizeof name, "time to first token, %lld", (long long)o->prompt);
+    add_seconds(state, name, prefill[0].latency_p50, prefill[1].latency_p50);
+    add_seconds(state, "time a token, median", decode[0].latency_p50, decode[1].latency_p50);
+    add_seconds(state, "time a token, p99", decode[0].latency_p99, decode[1].latency_p99);
+    if (o->price <= 0) return;
+    samp_cost cost[2];
+    for (int m = 0; m < 2; m++)
+        samp_cost_compute(&(samp_cost_input){o->price, decode[m].median, 1, 720}, &cost[m], NULL);
+    add_number(state, "$ a million tokens", cost[0].per_million_tokens, cost[1].per_million_tokens,
+               2);
+}
+
+static void make_rows(const report_options *o, report_state *state)
+{
+    const samp_about *about = state->about;
+    add_bytes(state, "weights on disk", about[0].weight_bytes, about[1].weight_bytes);
+    add_number(state, "bits a weight", 8 * (double)about[0].weight_bytes / about[0].n_weights,
+               8 * (double)about[1].weight_bytes / about[1].n_weights, 2);
+    add_bytes(state, "memory read a token", samp_session_weight_bytes(state->models[0].session),
+              samp_session_weight_bytes(state->models[1].session));
+    if (o->repetitions) add_speed(o, state);
+}
+
+static void print_sizes_and_speed(const report_state *state, FILE *out)
 {
     static const char *const headers[] = {"", "original", "this", "change"};
-    char first[32], second[32], name[64];
     samp_table table;
     samp_table_begin(&table, "lrrr", 4, headers);
-    add_change(&table, "weights on disk", samp_show_bytes(first, (double)state->file_bytes[0]),
-               samp_show_bytes(second, (double)state->file_bytes[1]), (double)state->file_bytes[0],
-               (double)state->file_bytes[1]);
-    add_number(&table, "bits a weight", "", state->bits_per_weight[0], state->bits_per_weight[1],
-               2);
-    uint64_t read[2] = {samp_session_weight_bytes(state->models[0].session),
-                        samp_session_weight_bytes(state->models[1].session)};
-    add_change(&table, "memory read a token", samp_show_bytes(first, (double)read[0]),
-               samp_show_bytes(second, (double)read[1]), (double)read[0], (double)read[1]);
-    snprintf(name, sizeof name, "prefill, tok/s (pp%lld)", (long long)o->prompt);
-    add_number(&table, name, "", state->prefill[0].median, state->prefill[1].median, 1);
-    snprintf(name, sizeof name, "decode, tok/s (tg%lld)", (long long)o->generate);
-    add_number(&table, name, "", state->decode[0].median, state->decode[1].median, 1);
-    snprintf(name, sizeof name, "time to first token, %lld", (long long)o->prompt);
-    add_seconds(&table, name, state->prefill[0].latency_p50, state->prefill[1].latency_p50);
-    add_seconds(&table, "time a token, median", state->decode[0].latency_p50,
-                state->decode[1].latency_p50);
-    add_seconds(&table, "time a token, p99", state->decode[0].latency_p99,
-                state->decode[1].latency_p99);
-    if (o->price > 0) {
-        samp_cost cost[2];
-        for (int m = 0; m < 2; m++)
-            samp_cost_compute(&(samp_cost_input){o->price, state->decode[m].median, 1, 720},
-                              &cost[m], NULL);
-        add_number(&table, "$ a million tokens", "", cost[0].per_million_tokens,
-                   cost[1].per_million_tokens, 2);
+    for (size_t i = 0; i < state->n_rows; i++) {
+        const samp_report_row *r = &state->rows[i];
+        const char *cells[] = {r->name, r->before, r->after, r->change};
+        samp_table_row(&table, 4, cells);
     }
     samp_table_print(&table, out);
     samp_table_release(&table);
@@ -204,25 +224,8 @@ static void print_accuracy(const report_state *state, FILE *out)
     samp_table_release(&table);
 }
 
-static void print_report(const report_options *o, const report_state *state, FILE *out)
+static void print_explanation(const report_options *o, const report_state *state, FILE *out)
 {
-    char cpu[128], date[32];
-    time_t now = time(NULL);
-    struct tm utc;
-    gmtime_r(&now, &utc);
-    strftime(date, sizeof date, "%Y-%m-%d", &utc);
-    samp_cpu_model(cpu, sizeof cpu);
-    fprintf(out, "%s beside its original %s\n", samp_model_folder(state->models[CANDIDATE].model),
-            samp_model_folder(state->models[BASELINE].model));
-    fprintf(out, "%s, samp %s, %s (%s); %lld repetitions, interleaved, medians", date, SAMP_VERSION,
-            cpu, samp_session_describe(state->models[CANDIDATE].session),
-            (long long)o->repetitions);
-    if (state->steal > 0.01)
-        fprintf(out, "; the host took %.0f %% of the processors' time", state->steal * 100);
-    fputs("\n\n", out);
-    print_sizes_and_speed(o, state, out);
-    fputc('\n', out);
-    print_accuracy(state, out);
     const samp_bench_figure *d = &state->decode[CANDIDATE];
     fprintf(
         out,
@@ -247,6 +250,30 @@ static void print_report(const report_options *o, const report_state *state, FIL
                 o->price);
 }
 
+static void print_report(const report_options *o, const report_state *state, FILE *out)
+{
+    char cpu[128], date[32];
+    time_t now = time(NULL);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    strftime(date, sizeof date, "%Y-%m-%d", &utc);
+    samp_cpu_model(cpu, sizeof cpu);
+    fprintf(out, "%s beside its original %s\n", samp_model_folder(state->models[CANDIDATE].model),
+            samp_model_folder(state->models[BASELINE].model));
+    fprintf(out, "%s, samp %s, %s (%s); %lld repetitions, interleaved, medians", date, SAMP_VERSION,
+            cpu, samp_session_describe(state->models[CANDIDATE].session),
+            (long long)o->repetitions);
+    if (state->steal > 0.01)
+        fprintf(out, "; the host took %.0f %% of the processors' time", state->steal * 100);
+    fputs("\n\n", out);
+    print_sizes_and_speed(state, out);
+    if (state->n_texts) {
+        fputc('\n', out);
+        print_accuracy(state, out);
+    }
+    if (o->repetitions) print_explanation(o, state, out);
+}
+
 static samp_status write_report(const report_options *o, const report_state *state,
                                 samp_error *error)
 {
@@ -258,6 +285,34 @@ static samp_status write_report(const report_options *o, const report_state *sta
     bool failed = ferror(file) != 0;
     if (fclose(file) != 0 || failed) return samp_fail_errno(error, "%s cannot be written", o->out);
     return SAMP_OK;
+}
+
+static samp_status write_page(const report_options *o, const report_state *state, samp_error *error)
+{
+    char cpu[128], machine[300];
+    char names[TEXTS_MAX][64];
+    samp_report_text texts[TEXTS_MAX];
+    samp_cpu_model(cpu, sizeof cpu);
+    snprintf(machine, sizeof machine, "%s (%s)", cpu,
+             samp_session_describe(state->models[CANDIDATE].session));
+    for (size_t i = 0; i < state->n_texts; i++) {
+        samp_stratum_of_path(state->paths[i], names[i], sizeof names[i]);
+        texts[i] = (samp_report_text){names[i], state->texts[i]};
+    }
+    samp_html_inputs in = {
+        .artifact = samp_model_folder(state->models[CANDIDATE].model),
+        .baseline = o->baseline,
+        .sensitivity = o->sensitivity,
+        .evaluations = o->evaluations,
+        .peers = o->peers,
+        .note = o->note,
+        .machine = machine,
+        .rows = state->rows,
+        .n_rows = state->n_rows,
+        .texts = texts,
+        .n_texts = state->n_texts,
+        .decode = {state->decode[BASELINE].median, state->decode[CANDIDATE].median}};
+    return samp_html_report_write(&in, o->html, error);
 }
 
 static int run(const void *given, const char *const *arguments, size_t n, samp_error *error)
@@ -278,24 +333,37 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
         status = samp_loaded_open(&state->models[m], folders[m], &o->run, (uint32_t)context,
                                   m == CANDIDATE, error);
     if (status == SAMP_OK) status = measure(o, state, error);
-    if (status == SAMP_OK) status = write_report(o, state, error);
-    for (int m = 0; m < 2; m++) samp_loaded_close(&state->models[m]);
+    if (status == SAMP_OK) {
+        make_rows(o, state);
+        status = write_report(o, state, error);
+    }
+    if (status == SAMP_OK && o->html) status = write_page(o, state, error);
+    for (int m = 0; m < 2; m++) {
+        samp_about_release(&state->about[m]);
+        samp_loaded_close(&state->models[m]);
+    }
     samp_free(state);
     return status == SAMP_OK ? SAMP_EXIT_DONE : SAMP_EXIT_ERROR;
 }
 
 const samp_command samp__cmd_report = {
     .name = "report",
-    .summary = "one table: size, speed, accuracy and cost beside the original",
-    .arguments = "MODEL TEXT…",
-    .min_arguments = 2,
+    .summary = "size, speed, accuracy and cost beside the original: a table, an HTML page",
+    .arguments = "MODEL [TEXT]…",
+    .min_arguments = 1,
     .max_arguments = TEXTS_MAX + 1,
     .description =
         "Measures a quantized model beside its 16-bit original on this machine: bytes, prefill "
         "and\n"
         "decode speed (interleaved), latencies, and on each text perplexity, KL divergence and\n"
-        "agreement, with one line on what each figure means.",
+        "agreement, with one line on what each figure means.\n\n"
+        "--html writes the same as one page that needs no network, with what else is given: the\n"
+        "sensitivity map and the Pareto front, the formats of the artifact, other artifacts and\n"
+        "peers beside it, predicted against measured KL, the strata, and the provenance of all.\n"
+        "Without TEXT, accuracy is read from --evaluation.",
     .examples = "  $ samp report demo/artifact --baseline demo/model README.md\n"
+                "  $ samp report demo/plan -b demo/model --sensitivity s.json --html report.html "
+                "prose.txt code.txt\n"
                 "  $ samp report OUT -b BASE --price 2.5 --out report.txt code.txt chat.txt\n",
     SAMP_OPTIONS(options),
     .options_size = sizeof(report_options),

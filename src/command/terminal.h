@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/show.h"
 
 #include <stdio.h>
 
@@ -28,12 +29,6 @@ typedef struct samp_meter {
 } samp_meter;
 samp_progress samp_meter_start(samp_meter *meter, const char *unit);
 void samp_meter_stop(samp_meter *meter);
-
-/* Readable numbers, into out (at least 32 bytes), which is returned: "1.21 GB", "350 ms", "2 min 5
- * s", "12,345". */
-char *samp_show_bytes(char *out, double bytes);
-char *samp_show_seconds(char *out, double seconds);
-char *samp_show_count(char *out, uint64_t n);
 
 /* A table of text cells; columns as wide as their widest cell. The first column is left-aligned
  * unless alignment says 'r'; one letter a column. A row whose first cell is "-" draws a line. */

@@ -21,12 +21,13 @@ expect() {
     fi
 }
 
-"$samp" import "$stories/stories260K.bin" --tokenizer "$stories/tok512.bin" --out model >/dev/null || exit 1
+"$samp" import "$stories/stories260K.bin" --tokenizer "$stories/tok512.bin" --out model \
+    >/dev/null || exit 1
 # Forty records of two strata, every text different.
 sample() {
     awk -v seed="$1" 'BEGIN { srand(seed); for (i = 0; i < 40; i++) {
-        text = "Once upon a time there was a " (i % 2 ? "dog" : "cat") " who counted to " int(rand() * 1e6)
-        for (j = 0; j < 40; j++) text = text " and then it saw a big red ball number " int(rand() * 999) "."
+        text = "Once upon a time a " (i % 2 ? "dog" : "cat") " counted to " int(rand() * 1e6)
+        for (j = 0; j < 40; j++) text = text " and saw a big red ball number " int(rand() * 999) "."
         printf "{\"text\":\"%s\",\"stratum\":\"%s\"}\n", text, i % 2 ? "dogs" : "cats" } }'
 }
 sample 1 >calib.jsonl
@@ -44,12 +45,39 @@ for word in 'weights' 'bits a weight' 'files' 'predicted KL' 'measured KL' 'same
     'perplexity ratio' 'valid: 0 errors' 'cats' 'dogs' 'a.samp holds'; do
     grep -qF "$word" a.txt || fail "the table has no «$word»"
 done
-for name in sensitivity.json sensitivity.json.safetensors plan.json evaluation.json; do
+for name in sensitivity.json sensitivity.json.safetensors plan.json evaluation.json report.html; do
     [ -s "a.samp/$name" ] || fail "no a.samp/$name"
 done
 grep -q '"measured"' a/samp.json || fail 'samp.json has no measured KL'
 [ "$(stat -c %s a/model.safetensors)" -le 210000 ] || fail 'more than the budget'
 expect 0 'a: 0 errors, 0 warnings' -- "$samp" validate --deep a
+
+# The page: other artifacts and peers on it, and what does not fit is refused with its name.
+for word in 'Sensitivity map' 'held out' 'cats' 'sensitivity.json, SHA-256'; do
+    grep -qF "$word" a.samp/report.html || fail "the page has no «$word»"
+done
+"$samp" quantize model --recipe samp --out fixed >/dev/null
+head -c 4000 calib.jsonl >cats.txt
+"$samp" eval fixed -b model --ctx 128 --json cats.txt >fixed.json || fail "eval: exit $?"
+grep -q '"quant_type": "samp"' fixed.json || fail 'the evaluation does not name the recipe'
+cat >peers.json <<'JSON'
+[{"name": "Q4_<K>", "weight_bytes": 180000, "kl": {"cats": {"value": 0.1, "low": 0.09, "high": 0.11}}}]
+JSON
+sensitivity=a.samp/sensitivity.json
+page=("$samp" report a -b model --repetitions 0 --html page.html --sensitivity "$sensitivity")
+expect 0 'weights on disk' -- "${page[@]}" -e a.samp/evaluation.json -e fixed.json --peers peers.json
+for word in 'Q4_&lt;K&gt;' 'fixed recipe' 'Predicted against measured' 'dogs'; do
+    grep -qF "$word" page.html || fail "the page has no «$word»"
+done
+if command -v xmllint >/dev/null; then
+    xmllint --noout page.html || fail 'the page is not well-formed'
+fi
+echo '{"peers": [{"name": "x", "weight_bytes": 1}]}' >bad.json
+expect 2 'bad.json: "kl" of peer "x"' -- "${page[@]}" --peers bad.json
+expect 2 'expected an array of peers' -- "${page[@]}" --peers fixed.json
+page=("$samp" report a -b model --repetitions 0 --html)
+expect 2 'plan.json: "calibration" is missing' -- "${page[@]}" q.html -s a.samp/plan.json
+expect 2 'no/such/page.html' -- "${page[@]}" no/such/page.html
 
 # Again: nothing is done twice. Another budget: nothing is measured twice.
 measured=$(stat -c '%Y %i' a.samp/sensitivity.json)
