@@ -7,9 +7,8 @@
 
 typedef struct generate_options {
     samp_run_options run;
+    samp_sampling_options sampling;
     const char *prompt, *file;
-    int64_t max_new, context, seed, top_k;
-    double temperature, top_p, min_p, repetition_penalty;
     bool special, ignore_eos, echo, json;
 } generate_options;
 
@@ -18,23 +17,7 @@ static const samp_option options[] = {
                 .help = "the prompt; may be empty when the model has a bos token"),
     SAMP_OPTION(generate_options, TEXT, file, "file", 0, "FILE",
                 .help = "read the prompt from a file"),
-    SAMP_OPTION(generate_options, INTEGER, max_new, "max-tokens", 'n', "N", .initial = "128",
-                .max = 1e6, .help = "tokens to generate at most; 0 = until the context is full"),
-    SAMP_OPTION(generate_options, INTEGER, context, "context", 'c', "N", .initial = "0",
-                .max = 1 << 20, .help = "positions of the cache; 0 = the model's, at most 4096"),
-    SAMP_OPTION(generate_options, NUMBER, temperature, "temperature", 0, "X", .initial = "0",
-                .max = 2, .help = "0 always takes the most likely token"),
-    SAMP_OPTION(generate_options, NUMBER, top_p, "top-p", 0, "X", .initial = "1", .max = 1,
-                .help = "sample from the most likely tokens that together have this probability"),
-    SAMP_OPTION(generate_options, INTEGER, top_k, "top-k", 0, "N", .initial = "0", .max = 1e6,
-                .help = "sample from the N most likely tokens; 0 = all"),
-    SAMP_OPTION(generate_options, NUMBER, min_p, "min-p", 0, "X", .initial = "0", .max = 1,
-                .help = "drop tokens less likely than X times the most likely one"),
-    SAMP_OPTION(generate_options, NUMBER, repetition_penalty, "repetition-penalty", 0, "X",
-                .initial = "1", .min = 0.01, .max = 10,
-                .help = "divides the logits of tokens already seen"),
-    SAMP_OPTION(generate_options, INTEGER, seed, "seed", 's', "N", .initial = "0", .max = 9e15,
-                .help = "seed of the sampler"),
+    SAMP_SAMPLING_OPTIONS(generate_options, sampling, "128", "0", "1"),
     SAMP_OPTION(generate_options, FLAG, special, "special", 0, NULL,
                 .help = "read special tokens such as <|im_start|> in the prompt"),
     SAMP_OPTION(generate_options, FLAG, echo, "echo", 0, NULL, .help = "print the prompt first"),
@@ -98,11 +81,7 @@ static void print_timing(const samp_generated *g, const samp_session *session)
 
 static samp_status generate(const generate_options *o, samp_loaded *loaded, samp_error *error)
 {
-    samp_sampler_options how = samp_sampler_defaults();
-    how.temperature = (float)o->temperature, how.top_p = (float)o->top_p,
-    how.min_p = (float)o->min_p;
-    how.top_k = (int)o->top_k, how.seed = (uint64_t)o->seed,
-    how.repetition_penalty = (float)o->repetition_penalty;
+    samp_sampler_options how = samp_sampling(&o->sampling);
     samp_tokens tokens = {0};
     samp_sequence *sequence = NULL;
     samp_sampler *sampler = NULL;
@@ -115,7 +94,7 @@ static samp_status generate(const generate_options *o, samp_loaded *loaded, samp
     if (status == SAMP_OK) {
         samp_generate_options options_ = {.prompt = tokens.ids,
                                           .n_prompt = (uint32_t)tokens.count,
-                                          .max_new = (uint32_t)o->max_new,
+                                          .max_new = (uint32_t)o->sampling.max_new,
                                           .ignore_eos = o->ignore_eos,
                                           .piece = take_piece,
                                           .context = &sink};
@@ -146,8 +125,8 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
     (void)n;
     const generate_options *o = given;
     samp_loaded loaded;
-    samp_status status =
-        samp_loaded_open(&loaded, arguments[0], &o->run, (uint32_t)o->context, true, error);
+    samp_status status = samp_loaded_open(&loaded, arguments[0], &o->run,
+                                          (uint32_t)o->sampling.context, true, error);
     if (status != SAMP_OK) return SAMP_EXIT_ERROR;
     status = generate(o, &loaded, error);
     samp_loaded_close(&loaded);

@@ -5,6 +5,18 @@
 
 #include <string.h>
 
+samp_sampler_options samp_sampling(const samp_sampling_options *options)
+{
+    samp_sampler_options how = samp_sampler_defaults();
+    how.temperature = (float)options->temperature;
+    how.top_p = (float)options->top_p;
+    how.min_p = (float)options->min_p;
+    how.top_k = (int)options->top_k;
+    how.repetition_penalty = (float)options->repetition_penalty;
+    how.seed = (uint64_t)options->seed;
+    return how;
+}
+
 samp_status samp_loaded_open(samp_loaded *out, const char *folder, const samp_run_options *options,
                              uint32_t context, bool with_tokenizer, samp_error *error)
 {

@@ -68,6 +68,7 @@ static samp_status decode(generation *g, samp_sampler *sampler, samp_generated *
         }
         samp_sampler_accept(sampler, token, true);
         out->n_generated++;
+        if (g->options->generated) SAMP_TRY(samp_tokens_push(g->options->generated, token, error));
         SAMP_TRY(give_token(g, token, &more, error));
         if (!more) {
             out->finish_reason = "stop";

@@ -15,6 +15,7 @@ typedef struct samp_generate_options {
      * false answer ends the generation with "stop". */
     bool (*piece)(void *context, const char *text, size_t n);
     void *context;
+    samp_tokens *generated; /* NULL, or where the ids of generated tokens are appended */
 } samp_generate_options;
 
 typedef struct samp_generated {
