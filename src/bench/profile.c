@@ -184,6 +184,7 @@ static samp_status measure_kernels(samp__profiler *p, const samp_progress *progr
         samp_kernel_law_fit(kernel->times, kernel->n_times, &kernel->law);
     }
     SAMP_TRY(samp__profile_attention(p, error));
+    SAMP_TRY(samp__profile_step(p, error));
     find_rates(out, p->source);
     return SAMP_OK;
 }

@@ -19,6 +19,7 @@ typedef struct samp__profiler {
     samp_weight *copies[COPIES_MAX];
     size_t n_copies;
     struct samp__attention_room *attention; /* NULL until attention is measured */
+    struct samp__made_up_model *model;      /* likewise for whole steps */
 } samp__profiler;
 
 /* Enqueues the i-th of the things that a pass times. */
@@ -29,6 +30,9 @@ typedef void samp__profile_enqueue(samp__profiler *p, const samp_batch *batch, s
 samp_status samp__profile_passes(samp__profiler *p, const samp_batch *batch, size_t n,
                                  samp__profile_enqueue *enqueue, double *seconds,
                                  samp_error *error);
+
+/* profile_step.c: fills out->step_ratio; the kernels' laws are fitted. */
+samp_status samp__profile_step(samp__profiler *p, samp_error *error);
 
 /* profile_attention.c: fills out->attention. */
 samp_status samp__profile_attention(samp__profiler *p, samp_error *error);

@@ -168,6 +168,8 @@ static void print_profile(const doctor_options *o, const samp_hardware *hardware
         samp_show_seconds(short_text, samp_kernel_law_seconds(attention, 576, 64, 1)),
         samp_show_seconds(long_text, samp_kernel_law_seconds(attention, 576, 1024, 1)),
         100 * attention->error_mean, 100 * attention->error_max);
+    printf("A whole model's products take %.2f times the sum of their single times.\n",
+           hardware->step_ratio.value);
     printf("The law: seconds = a product + input*cols*batch + ((weight*w)^p + "
            "(multiply*w*batch)^p)^(1/p), w = rows*cols.\n"
            "Measured in %s, written to %s: samp plan --hardware %s\n",

@@ -90,11 +90,12 @@ samp_product_time samp_hardware_time(const samp_hardware *hardware, const samp_p
     if (kernel) {
         const samp_kernel_law *law = &kernel->law;
         double floor = rate > 0 ? operations / rate : 0; /* times of one batch do not know it */
-        samp_product_time time = {.seconds =
-                                      fmax(samp_kernel_law_seconds(law, rows, cols, batch), floor),
-                                  .reading = law->weight * rows * cols,
-                                  .multiplying = fmax(law->multiply * rows * cols * batch, floor),
-                                  .measured = true};
+        double ratio = hardware->step_ratio.value > 0 ? hardware->step_ratio.value : 1;
+        samp_product_time time = {
+            .seconds = ratio * fmax(samp_kernel_law_seconds(law, rows, cols, batch), floor),
+            .reading = ratio * law->weight * rows * cols,
+            .multiplying = ratio * fmax(law->multiply * rows * cols * batch, floor),
+            .measured = true};
         return time;
     }
     /* an input of 16 bits is two INT8 parts: twice the products */

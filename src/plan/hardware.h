@@ -11,7 +11,9 @@
  *    "kernels": [{"format": "int8", "activation_bits": 16, "source": "measured …",
  *                 "times": [[rows, cols, batch, seconds], …]}, …],
  *    "attention": {"source": "measured …",               one layer, a new token of each sequence
- *                  "times": [[heads * head_dim, positions, sequences, seconds], …]}}
+ *                  "times": [[heads * head_dim, positions, sequences, seconds], …]},
+ *    "step_ratio": {"value": 1.1, "source": "measured …"}}   a whole model's products over the sum
+ *                                                            of their single times
  *
  * Every figure names its source. A format with measured times is predicted by the law fitted to
  * them (kernel_law.h); others by what bandwidth and rate allow. A profile owns its strings. */
@@ -59,6 +61,7 @@ typedef struct samp_hardware {
     samp_kernel *kernels;
     size_t n_kernels;
     samp_kernel attention; /* n_times 0 = not measured */
+    samp_figure step_ratio;
 } samp_hardware;
 
 /* "h100", or the path of a profile (with a '/' or ending in ".json"). Errors: SAMP_NOT_FOUND for a

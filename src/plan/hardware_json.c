@@ -150,6 +150,7 @@ static samp_status read_profile(samp_hardware *out, const json_t *root, const ch
     for (int r = 0; r < SAMP_MULTIPLY_COUNT; r++)
         SAMP_TRY(read_figure(arena, rates, rate_names[r], r == SAMP_MULTIPLY_FLOAT16,
                              &out->rates[r], where, error));
+    SAMP_TRY(read_figure(arena, root, "step_ratio", false, &out->step_ratio, where, error));
     SAMP_TRY(read_attention(out, json_object_get(root, "attention"), where, error));
     return read_kernels(out, json_object_get(root, "kernels"), where, error);
 }
@@ -207,6 +208,8 @@ json_t *samp_hardware_json(const samp_hardware *hardware)
                              figure_json(&hardware->bandwidth), "rates", rates, "kernels", kernels);
     if (root && hardware->memory_bytes.value > 0)
         good &= samp_json_set(root, "memory_bytes", figure_json(&hardware->memory_bytes));
+    if (root && hardware->step_ratio.value > 0)
+        good &= samp_json_set(root, "step_ratio", figure_json(&hardware->step_ratio));
     if (root && hardware->attention.n_times)
         good &= samp_json_set(root, "attention",
                               json_pack("{s:s,s:o}", "source", hardware->attention.source, "times",

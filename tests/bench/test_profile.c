@@ -35,6 +35,7 @@ static void every_kernel_is_measured(void **state)
     for (size_t i = 0; i < 8; i++) assert_true(h.attention.times[i].seconds > 0);
     assert_true(samp_hardware_attention(&h, 576, 192, 1000, 1) >
                 samp_hardware_attention(&h, 576, 192, 10, 1));
+    assert_true(h.step_ratio.value > 0.1 && h.step_ratio.value < 100);
     json_t *json = samp_hardware_json(&h);
     assert_non_null(json);
     assert_int_equal(samp_hardware_parse(&again, json, "here", &error), SAMP_OK);
