@@ -355,7 +355,7 @@ static samp_status report(budget_run *run, samp_error *error)
                            .machine = machine,
                            .texts = texts,
                            .n_texts = n};
-    return samp_html_report_write(&in, run->report, error);
+    return samp_html_report_write(&in, run->report, NULL, error);
 }
 
 static samp_status run_steps(budget_run *run, samp_error *error)

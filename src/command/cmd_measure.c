@@ -29,7 +29,7 @@ static const samp_option options[] = {
 /* The groups that cost most in 4 bits, the first line of what the file is for. */
 static void print_summary(const samp_sensitivity *s, const char *out, double seconds)
 {
-    static const char *const headers[] = {"group", "parameters", "KL in nf4a", "in int6",
+    static const char *const headers[] = {"group", "parameters", "KL in nf4a", "in nf6a",
                                           "in int8"};
     size_t order[8], n = 0;
     for (size_t g = 0; g < s->n_groups; g++) {
@@ -46,8 +46,8 @@ static void print_summary(const samp_sensitivity *s, const char *out, double sec
     samp_table_begin(&table, "lrrrr", 5, headers);
     for (size_t i = 0; i < n; i++) {
         const samp_sensitivity_group *g = &s->groups[order[i]];
-        char parameters[32], kl[3][32];
-        const samp_format_id shown[3] = {SAMP_FORMAT_NF4A, SAMP_FORMAT_INT6, SAMP_FORMAT_INT8};
+        char parameters[32], kl[3][32] = {"-", "-", "-"};
+        const samp_format_id shown[3] = {SAMP_FORMAT_NF4A, SAMP_FORMAT_NF6A, SAMP_FORMAT_INT8};
         for (int f = 0; f < 3; f++)
             for (uint32_t c = 0; c < g->n_choices; c++)
                 if (g->choices[c].format->id == shown[f])

@@ -142,12 +142,12 @@ static samp_status quantize_weights(const char *out, const json_t *plan, const c
                                     samp_weight_plan *weights, samp_quantize_options *how,
                                     samp_error *error)
 {
-    samp_arena arena = {0};
+    samp_input_moments *inputs = NULL;
     samp_status status = samp_plan_parse(plan, where, model, weights, error);
     if (status == SAMP_OK && !moments)
         status = samp_json_string(plan, "moments", false, &moments, where, error);
     if (status == SAMP_OK && moments)
-        status = samp_input_moments_apply(moments, model, weights, &arena, error);
+        status = samp_input_moments_open(&inputs, moments, model, weights, error);
     if (status == SAMP_OK) {
         samp_meter meter;
         samp_progress progress = samp_meter_start(&meter, "B");
@@ -155,7 +155,7 @@ static samp_status quantize_weights(const char *out, const json_t *plan, const c
         status = samp_quantize(samp_model_folder(model), out, how, &progress, error);
         samp_meter_stop(&meter);
     }
-    samp_arena_release(&arena);
+    samp_input_moments_close(inputs);
     return status;
 }
 

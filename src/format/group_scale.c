@@ -106,9 +106,9 @@ static void search_row(const samp__group_spec *spec, const samp__kernels *kernel
     for (uint64_t g = 0; g < groups; g++) codes[g] = (int8_t)work[g];
 }
 
-void samp__row_scales(const samp__group_spec *spec, const samp__kernels *kernels, const float *w,
-                      uint64_t cols, const samp_encode_options *options, float *work, int8_t *codes,
-                      float *row_scale)
+static void row_scales(const samp__group_spec *spec, const samp__kernels *kernels, const float *w,
+                       uint64_t cols, const samp_encode_options *options, float *work,
+                       int8_t *codes, float *row_scale)
 {
     uint64_t groups = samp__group_count(cols, spec->group);
     for (uint64_t g = 0; g < groups; g++)
@@ -170,8 +170,8 @@ const float *samp__panel_scales(const samp__group_spec *spec, const samp_layout 
     uint64_t cols = layout->cols, groups = layout->parts[1].shape[1];
     for (uint64_t r = 0; r < n_rows; r++) {
         float row_scale;
-        samp__row_scales(spec, kernels, w + r * cols, cols, options, work + (row0 + r) * groups,
-                         (int8_t *)parts[1] + (row0 + r) * groups, &row_scale);
+        row_scales(spec, kernels, w + r * cols, cols, options, work + (row0 + r) * groups,
+                   (int8_t *)parts[1] + (row0 + r) * groups, &row_scale);
         samp__store_f32(parts[2], row0 + r, row_scale);
     }
     if (!options->feedback) return w;

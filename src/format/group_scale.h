@@ -36,12 +36,6 @@ static inline uint64_t samp__group_count(uint64_t cols, int group)
 /* Adds the two scale parts, as parts 1 and 2, and the work that samp__panel_scales needs. */
 void samp__scale_parts(samp_layout *layout, int group);
 
-/* Decides the scales of one row w [cols] and writes its codes [groups] and row_scale.
- * work [groups] is scratch. */
-void samp__row_scales(const samp__group_spec *spec, const samp__kernels *kernels, const float *w,
-                      uint64_t cols, const samp_encode_options *options, float *work, int8_t *codes,
-                      float *row_scale);
-
 /* Decides the scales of a panel's rows w [n_rows][cols] and stores them in parts[1] and parts[2].
  * Returns the rows whose nearest levels on those scales are the codes: w itself, or, with error
  * feedback, the rounded values, in options->room. work is the tensor's. */

@@ -228,6 +228,7 @@ static int integer_group(const samp_layout *layout)
                    .code_bits = width,                                                             \
                    .group = GROUP,                                                                 \
                    .native = SAMP_NATIVE_CPU_INT8 | SAMP_NATIVE_TENSOR_INT8,                       \
+                   .feedback = true,                                                               \
                    .layout = layout##width,                                                        \
                    .encode = encode_##own,                                                         \
                    .decode = decode_##own,                                                         \

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 
 #include <string.h>
+#include <unistd.h>
 
 samp_status samp__measure_report(samp__measure *m, uint64_t n_tokens, samp_error *error)
 {
@@ -66,7 +67,8 @@ static samp_status pass_reference(samp__measure *m, uint32_t layer, samp_moments
 }
 
 /* Probes of this layer's groups begin, from the reference; the whole goes on with all four groups replaced. */
-static samp_status pass_probes(samp__measure *m, uint32_t layer, samp_error *error)
+static samp_status pass_probes(samp__measure *m, uint32_t layer, const samp__inputs *inputs,
+                               samp_error *error)
 {
     samp_encoded_group encoded[SAMP_GROUP_EMBED] = {{0}};
     const samp_encoded_group *all[SAMP_GROUP_EMBED];
@@ -77,7 +79,7 @@ static samp_status pass_probes(samp__measure *m, uint32_t layer, samp_error *err
         all[k] = &encoded[k];
         status = samp_encode_group(&encoded[k], m->model, &m->groups[g],
                                    samp_format_get(samp__probe_format), m->moment + m->moment_at[g],
-                                   true, m->pool, error);
+                                   samp__inputs_feedback(&inputs[k]), m->pool, error);
     }
     for (int k = 0; k <= SAMP_GROUP_EMBED && status == SAMP_OK; k++) {
         bool whole = k == SAMP_GROUP_EMBED;
@@ -99,21 +101,24 @@ static samp_status pass_probes(samp__measure *m, uint32_t layer, samp_error *err
 
 static samp_status measure_layer(samp__measure *m, uint32_t layer, samp_error *error)
 {
-    samp_moments moments[SAMP_GROUP_EMBED] = {{0}}, *wanted[SAMP_GROUP_KINDS] = {NULL};
+    samp__inputs inputs[SAMP_GROUP_EMBED] = {{.factor = NULL}};
+    samp_moments *wanted[SAMP_GROUP_KINDS] = {NULL};
     float *gains = samp_alloc(2, m->config->dim * sizeof *gains);
     samp_status status =
         gains ? SAMP_OK : samp_fail(error, SAMP_NOMEM, "out of memory for layer %u", layer);
     for (int k = 0; k < SAMP_GROUP_EMBED && status == SAMP_OK; k++) {
-        wanted[k] = &moments[k];
-        status = samp_moments_init(&moments[k], samp_group_cols(&m->groups[k]), error);
+        wanted[k] = &inputs[k].moments;
+        status = samp_moments_init(wanted[k], samp_group_cols(&m->groups[k]), true, error);
     }
     if (status == SAMP_OK) status = set_gains(m, layer, gains, error);
     if (status == SAMP_OK) status = pass_reference(m, layer, wanted, error);
-    for (int k = 0; k < SAMP_GROUP_EMBED && status == SAMP_OK; k++)
-        status = samp__measure_errors(m, (size_t)layer * SAMP_GROUP_EMBED + (size_t)k, &moments[k],
-                                      error);
-    if (status == SAMP_OK) status = pass_probes(m, layer, error);
-    for (int k = 0; k < SAMP_GROUP_EMBED; k++) samp_moments_release(&moments[k]);
+    for (int k = 0; k < SAMP_GROUP_EMBED && status == SAMP_OK; k++) {
+        size_t g = (size_t)layer * SAMP_GROUP_EMBED + (size_t)k;
+        status = samp__measure_factor(m, g, &inputs[k], error);
+        if (status == SAMP_OK) status = samp__measure_errors(m, g, &inputs[k], error);
+    }
+    if (status == SAMP_OK) status = pass_probes(m, layer, inputs, error);
+    for (int k = 0; k < SAMP_GROUP_EMBED; k++) samp__inputs_release(&inputs[k]);
     samp_free(gains);
     if (status != SAMP_OK) return status;
     m->streams.generation ^= 1;
@@ -133,7 +138,7 @@ static samp_status start_streams(samp__measure *m, samp_error *error)
     size_t g = m->n_groups - (m->config->tied_embeddings ? 1 : 2);
     samp_encoded_group encoded;
     SAMP_TRY(samp_encode_group(&encoded, m->model, &m->groups[g],
-                               samp_format_get(samp__probe_format), NULL, true, m->pool, error));
+                               samp_format_get(samp__probe_format), NULL, NULL, m->pool, error));
     const samp_encoded_group *item = &encoded;
     samp_encoded_list list = {&item, 1};
     samp_replace replace = samp_encoded_replace(&list);
@@ -150,9 +155,10 @@ static samp_status measure_ends(samp__measure *m, samp_error *error)
 {
     size_t head = m->n_groups - 1;
     uint32_t dim = m->config->dim;
-    samp_moments moments, *wanted[SAMP_GROUP_KINDS] = {NULL};
-    SAMP_TRY(samp_moments_init(&moments, dim, error));
-    wanted[SAMP_GROUP_HEAD] = &moments;
+    samp__inputs inputs = {.factor = NULL};
+    samp_moments *wanted[SAMP_GROUP_KINDS] = {NULL};
+    SAMP_TRY(samp_moments_init(&inputs.moments, dim, true, error));
+    wanted[SAMP_GROUP_HEAD] = &inputs.moments;
     float *gain = samp_alloc(dim, sizeof *gain);
     samp_status status = gain ? SAMP_OK : samp_fail(error, SAMP_NOMEM, "out of memory");
     if (status == SAMP_OK)
@@ -165,10 +171,11 @@ static samp_status measure_ends(samp__measure *m, samp_error *error)
                                 m->config->rms_norm_eps);
         status = samp_collector_add(m->collector, wanted, error);
     }
-    if (status == SAMP_OK) status = samp__measure_errors(m, head, &moments, error);
+    if (status == SAMP_OK) status = samp__measure_factor(m, head, &inputs, error);
+    if (status == SAMP_OK) status = samp__measure_errors(m, head, &inputs, error);
     if (status == SAMP_OK && !m->config->tied_embeddings)
         status = samp__measure_errors(m, head - 1, NULL, error);
-    samp_moments_release(&moments);
+    samp__inputs_release(&inputs);
     samp_free(gain);
     return status;
 }
@@ -219,6 +226,8 @@ static samp_status measure_open(samp__measure *m, samp_error *error)
 static void measure_close(samp__measure *m)
 {
     samp_streams_close(&m->streams);
+    if (m->feedback_fd >= 0) close(m->feedback_fd);
+    samp_free(m->feedback_at);
     samp_layered_close(m->layered);
     samp_collector_release(m->collector);
     samp_pool_release(m->pool);
@@ -232,7 +241,8 @@ samp_status samp_measure(samp_model *model, const samp_measure_options *options,
                          samp_sensitivity *out, samp_error *error)
 {
     *out = (samp_sensitivity){.bias = 1};
-    samp__measure m = {.model = model, .options = options, .out = out, .streams = {.fd = -1}};
+    samp__measure m = {
+        .model = model, .options = options, .out = out, .streams = {.fd = -1}, .feedback_fd = -1};
     samp_status status = measure_open(&m, error);
     if (status == SAMP_OK) status = samp__measure_begin(&m, error);
     if (status == SAMP_OK && m.layers_done == 0) status = start_streams(&m, error);

@@ -16,9 +16,11 @@
 #include "plan/sensitivity.h"
 
 typedef struct samp_measure_options {
-    const char *work_folder;  /* activations and state while it runs; removed when it is done */
-    const char *moments_path; /* safetensors to write: "<group>.moment" F32 [cols]; NULL = none */
-    const int32_t *tokens;    /* calibration, cut into windows; a last short one is left out */
+    const char *work_folder; /* activations and state while it runs; removed when it is done */
+    const char *
+        moments_path; /* safetensors to write: "<group>.moment" F32 [cols] and "<group>.feedback" F16, the factor of
+                                 * format/feedback.h; NULL = none */
+    const int32_t *tokens; /* calibration, cut into windows; a last short one is left out */
     size_t n_tokens;
     uint32_t window;        /* tokens; 0 = 512 */
     uint32_t probe_windows; /* 0 = 2 */
@@ -31,8 +33,7 @@ typedef struct samp_measure_options {
 samp_status samp_measure(samp_model *model, const samp_measure_options *options,
                          samp_sensitivity *out, samp_error *error);
 
-/* Formats measured for a group of this kind, in the order of the JSON: up to `max` into formats and roundings. */
-size_t samp_measure_candidates(samp_group_kind kind, samp_format_id *formats,
-                               samp_rounding *roundings, size_t max);
+/* Formats measured, in the order of the JSON: up to `max` into formats and roundings. */
+size_t samp_measure_candidates(samp_format_id *formats, samp_rounding *roundings, size_t max);
 
 #endif

@@ -9,16 +9,14 @@ static const struct {
     samp_format_id format;
     samp_rounding rounding;
 } candidates[] = {
-    {SAMP_FORMAT_NF4, SAMP_ROUNDING_SEARCH},      {SAMP_FORMAT_NF4A, SAMP_ROUNDING_SEARCH},
-    {SAMP_FORMAT_NF4A_G32, SAMP_ROUNDING_SEARCH}, {SAMP_FORMAT_INT5, SAMP_ROUNDING_SEARCH},
-    {SAMP_FORMAT_INT6, SAMP_ROUNDING_SEARCH},     {SAMP_FORMAT_FP8, SAMP_ROUNDING_ABSMAX},
-    {SAMP_FORMAT_INT8, SAMP_ROUNDING_SEARCH},     {SAMP_FORMAT_FP16, SAMP_ROUNDING_ABSMAX},
+    {SAMP_FORMAT_NF4, SAMP_ROUNDING_SEARCH},    {SAMP_FORMAT_NF4A, SAMP_ROUNDING_GPTQ},
+    {SAMP_FORMAT_NF4A_G32, SAMP_ROUNDING_GPTQ}, {SAMP_FORMAT_NF5A, SAMP_ROUNDING_GPTQ},
+    {SAMP_FORMAT_NF6A, SAMP_ROUNDING_GPTQ},     {SAMP_FORMAT_FP8, SAMP_ROUNDING_ABSMAX},
+    {SAMP_FORMAT_INT8, SAMP_ROUNDING_GPTQ},     {SAMP_FORMAT_FP16, SAMP_ROUNDING_ABSMAX},
 };
 
-size_t samp_measure_candidates(samp_group_kind kind, samp_format_id *formats,
-                               samp_rounding *roundings, size_t max)
+size_t samp_measure_candidates(samp_format_id *formats, samp_rounding *roundings, size_t max)
 {
-    (void)kind;
     size_t n = sizeof candidates / sizeof *candidates;
     if (n > max) n = max;
     for (size_t i = 0; i < n; i++)
@@ -29,12 +27,9 @@ size_t samp_measure_candidates(samp_group_kind kind, samp_format_id *formats,
 /* Expected error of the outputs when the input is rounded to one INT8 part, in the measure of the weights' errors. */
 static double activation_error(const samp_moments *moments, const double *column_square)
 {
-    double error = 0, total = 0;
-    for (uint64_t k = 0; k < moments->cols; k++) {
-        error += moments->a8_error[k] * column_square[k];
-        total += moments->square[k] * column_square[k];
-    }
-    return total > 0 ? error / total : 0;
+    double error = 0;
+    for (uint64_t k = 0; k < moments->cols; k++) error += moments->a8_error[k] * column_square[k];
+    return error / (double)moments->n_tokens;
 }
 
 static samp_status describe_group(samp__measure *m, const samp_group *group,
@@ -56,7 +51,7 @@ static samp_status describe_group(samp__measure *m, const samp_group *group,
     return SAMP_OK;
 }
 
-samp_status samp__measure_errors(samp__measure *m, size_t g, const samp_moments *moments,
+samp_status samp__measure_errors(samp__measure *m, size_t g, const samp__inputs *inputs,
                                  samp_error *error)
 {
     const samp_group *group = &m->groups[g];
@@ -66,23 +61,27 @@ samp_status samp__measure_errors(samp__measure *m, size_t g, const samp_moments 
     samp_candidate judged[SAMP__CANDIDATES_MAX];
     samp_format_id formats[SAMP__CANDIDATES_MAX];
     samp_rounding roundings[SAMP__CANDIDATES_MAX];
-    size_t n = samp_measure_candidates(group->kind, formats, roundings, SAMP__CANDIDATES_MAX - 1);
+    size_t n = samp_measure_candidates(formats, roundings, SAMP__CANDIDATES_MAX - 1);
     for (size_t i = 0; i < n; i++)
         judged[i] = (samp_candidate){samp_format_get(formats[i]), roundings[i], false, 0};
+    for (size_t i = 0; i < n && !inputs; i++)
+        if (judged[i].rounding == SAMP_ROUNDING_GPTQ) judged[i].rounding = SAMP_ROUNDING_SEARCH;
     judged[n] =
         (samp_candidate){samp_format_get(samp__probe_format), SAMP_ROUNDING_SEARCH, true, 0};
-    if (moments)
-        samp_moments_mean(moments, moment);
+    if (inputs)
+        samp_moments_mean(&inputs->moments, moment);
     else
         for (uint64_t k = 0; k < cols; k++) moment[k] = 1;
     SAMP_TRY(describe_group(m, group, out, n, error));
     double *column_square = samp_alloc(cols, sizeof *column_square);
     if (!column_square) return samp_fail(error, SAMP_NOMEM, "%s: out of memory", group->name);
+    samp_input_shape shape = {moment, inputs ? samp__inputs_feedback(inputs) : NULL};
     samp_status status =
-        samp_group_errors(m->model, group, moment, judged, n + (group->kind == SAMP_GROUP_HEAD),
+        samp_group_errors(m->model, group, &shape, judged, n + (group->kind == SAMP_GROUP_HEAD),
                           column_square, m->pool, error);
-    if (status == SAMP_OK && moments)
-        out->activation_kl = activation_error(moments, column_square); /* times alpha later */
+    if (status == SAMP_OK && inputs)
+        out->activation_kl =
+            activation_error(&inputs->moments, column_square); /* times alpha later */
     if (group->kind == SAMP_GROUP_HEAD) m->head_error = judged[n].error;
     samp_free(column_square);
     for (size_t i = 0; i < n && status == SAMP_OK; i++) {

@@ -31,8 +31,19 @@ typedef struct samp__measure {
     uint64_t work_done, work_total; /* tokens x layers */
     double
         head_error; /* of the head's probe, whose weights a tied model needed before moments were known */
-    char key[65]; /* digest of all that the result depends on */
+    char key[65];            /* digest of all that the result depends on */
+    int feedback_fd;         /* feedback.bin: factors of all groups, one after the other */
+    uint64_t *feedback_at;   /* [n_groups] where a group's begins, in values */
+    uint64_t feedback_total; /* values of all groups */
 } samp__measure;
+
+/* What a group's inputs are like, while its layer is measured. */
+typedef struct samp__inputs {
+    samp_moments moments;
+    samp_feedback feedback; /* of the two that follow; cols 0: none */
+    uint16_t *factor;
+    float *d;
+} samp__inputs;
 
 /* Streams: the reference, then one a group, then the whole. */
 static inline float *samp__reference_stream(const samp__measure *m, float *generation)
@@ -52,8 +63,20 @@ samp_status samp__measure_begin(samp__measure *m, samp_error *error);
 samp_status samp__measure_save(samp__measure *m, samp_error *error);
 samp_status samp__measure_moments(const samp__measure *m, samp_error *error);
 
-/* measure_group.c: candidates and errors of group g (moments known). */
-samp_status samp__measure_errors(samp__measure *m, size_t g, const samp_moments *moments,
+/* measure_feedback.c: opens feedback.bin; factors the group's products of channels, keeps the factor there and in
+ * inputs, and frees the products. */
+samp_status samp__measure_open_feedback(samp__measure *m, samp_error *error);
+samp_status samp__measure_factor(samp__measure *m, size_t g, samp__inputs *inputs,
+                                 samp_error *error);
+void samp__inputs_release(samp__inputs *inputs);
+/* NULL when there is none. */
+static inline const samp_feedback *samp__inputs_feedback(const samp__inputs *inputs)
+{
+    return inputs->feedback.cols ? &inputs->feedback : NULL;
+}
+
+/* measure_group.c: candidates and errors of group g, whose inputs are known (NULL: an embedding). */
+samp_status samp__measure_errors(samp__measure *m, size_t g, const samp__inputs *inputs,
                                  samp_error *error);
 /* measure_probe.c: KL of all probes and the whole, from the streams that left the last layer; then alpha and bias. */
 samp_status samp__measure_probes(samp__measure *m, samp_error *error);

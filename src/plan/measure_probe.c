@@ -80,7 +80,7 @@ static samp_status score_probes(probe_run *run, samp_error *error)
     size_t head = m->n_groups - 1;
     samp_encoded_group encoded;
     SAMP_TRY(samp_encode_group(&encoded, m->model, &m->groups[head],
-                               samp_format_get(samp__probe_format), NULL, true, m->pool, error));
+                               samp_format_get(samp__probe_format), NULL, NULL, m->pool, error));
     const samp_encoded_group *item = &encoded;
     samp_encoded_list list = {&item, 1};
     samp_replace replace = samp_encoded_replace(&list);

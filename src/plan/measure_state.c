@@ -1,4 +1,4 @@
-/* The state of a measurement on disk: streams.bin (activations, two generations), moments.bin, groups.json, state.json.
+/* The state of a measurement on disk: streams.bin (activations, two generations), moments.bin, feedback.bin, groups.json, state.json.
  * state.json is written last and names what the others hold; a state of other options, another model or another boot
  * (the page cache may not have reached the disk) is not used. */
 #include "plan/measure_internal.h"
@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PATH_MAX_HERE = 4096, SMALL_FILE = 1 << 20 };
 
@@ -39,7 +40,7 @@ static samp_status make_key(samp__measure *m, samp_error *error)
     samp_sha256 *hash;
     SAMP_TRY(samp_sha256_begin(&hash, error));
     uint32_t numbers[] = {m->window, m->n_windows, m->n_probe_windows, m->score_every,
-                          1 /* version of the method */};
+                          2 /* version of the method */};
     samp_sha256_update(hash, m->out->model_digest, strlen(m->out->model_digest));
     samp_sha256_update(hash, numbers, sizeof numbers);
     samp_sha256_update(hash, m->options->tokens,
@@ -111,6 +112,7 @@ samp_status samp__measure_begin(samp__measure *m, samp_error *error)
     SAMP_TRY(samp_streams_open(&m->streams, path,
                                m->reference_floats + (m->n_groups + 1) * m->probe_floats, &fresh,
                                error));
+    SAMP_TRY(samp__measure_open_feedback(m, error));
     SAMP_TRY(path_of(m, "state.json", path, error));
     if (!fresh) SAMP_TRY(resume(m, path, error));
     m->out->n_groups = m->n_groups;
@@ -139,26 +141,62 @@ samp_status samp__measure_save(samp__measure *m, samp_error *error)
     return status;
 }
 
+/* The two tensors of every group; an embedding has no factor. Returns how many specs there are. */
+static size_t describe_moments(const samp__measure *m, samp_tensor_spec *specs, char (*names)[64])
+{
+    size_t n = 0;
+    for (size_t g = 0; g < m->n_groups; g++, n++) {
+        snprintf(names[n], sizeof *names, "%s.moment", m->groups[g].name);
+        specs[n] = (samp_tensor_spec){names[n], SAMP_F32, 1, {samp_group_cols(&m->groups[g])}};
+    }
+    for (size_t g = 0; g < m->n_groups; g++) {
+        uint64_t values = samp_feedback_values(samp_group_cols(&m->groups[g]));
+        if (m->groups[g].kind == SAMP_GROUP_EMBED || !values) continue;
+        snprintf(names[n], sizeof *names, "%s.feedback", m->groups[g].name);
+        specs[n] = (samp_tensor_spec){names[n], SAMP_F16, 1, {values}};
+        n++;
+    }
+    return n;
+}
+
+static samp_status copy_feedback(const samp__measure *m, samp_output *output, samp_error *error)
+{
+    enum { PIECE = 1 << 20 };
+    uint64_t left = m->feedback_total * sizeof(uint16_t), at = 0;
+    char *piece = samp_alloc(PIECE, 1);
+    samp_status status = piece ? SAMP_OK : samp_fail(error, SAMP_NOMEM, "out of memory");
+    while (left && status == SAMP_OK) {
+        ssize_t n = pread(m->feedback_fd, piece, left < PIECE ? left : PIECE, (off_t)at);
+        if (n <= 0)
+            status =
+                samp_fail_errno(error, "cannot read the factors in %s", m->options->work_folder);
+        else
+            status = samp_output_write(output, piece, (size_t)n, error);
+        at += (uint64_t)n;
+        left -= (uint64_t)n;
+    }
+    samp_free(piece);
+    return status;
+}
+
 samp_status samp__measure_moments(const samp__measure *m, samp_error *error)
 {
-    size_t n = m->n_groups;
-    samp_tensor_spec *specs = samp_alloc(n, sizeof *specs);
-    char(*names)[64] = samp_alloc(n, sizeof *names);
-    uint64_t *offsets = samp_alloc(n, sizeof *offsets), size = 0;
+    size_t most = 2 * m->n_groups;
+    samp_tensor_spec *specs = samp_alloc(most, sizeof *specs);
+    char(*names)[64] = samp_alloc(most, sizeof *names);
+    uint64_t *offsets = samp_alloc(most, sizeof *offsets), size = 0;
     samp_buffer header = {0};
     samp_output *output = NULL;
     samp_status status =
         specs && names && offsets ? SAMP_OK : samp_fail(error, SAMP_NOMEM, "out of memory");
-    for (size_t g = 0; g < n && status == SAMP_OK; g++) {
-        snprintf(names[g], sizeof *names, "%s.moment", m->groups[g].name);
-        specs[g] = (samp_tensor_spec){names[g], SAMP_F32, 1, {samp_group_cols(&m->groups[g])}};
-    }
     if (status == SAMP_OK)
-        status = samp_safetensors_header(specs, n, NULL, 0, &header, offsets, &size, error);
+        status = samp_safetensors_header(specs, describe_moments(m, specs, names), NULL, 0, &header,
+                                         offsets, &size, error);
     if (status == SAMP_OK) status = samp_output_create(&output, m->options->moments_path, error);
     if (status == SAMP_OK) status = samp_output_write(output, header.data, header.length, error);
     if (status == SAMP_OK)
         status = samp_output_write(output, m->moment, moment_count(m) * sizeof *m->moment, error);
+    if (status == SAMP_OK) status = copy_feedback(m, output, error);
     if (status == SAMP_OK)
         status = samp_output_commit(output, error);
     else

@@ -2,18 +2,20 @@
  * first by tokens, then by groups of channels: sums do not depend on the number of threads. */
 #include "plan/moments.h"
 
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "eval/fast_exp.h"
 
 #include <math.h>
 #include <string.h>
 
-samp_status samp_moments_init(samp_moments *m, uint64_t cols, samp_error *error)
+samp_status samp_moments_init(samp_moments *m, uint64_t cols, bool gram, samp_error *error)
 {
     *m = (samp_moments){.cols = cols};
     m->square = samp_alloc(cols, sizeof *m->square);
     m->a8_error = samp_alloc(cols, sizeof *m->a8_error);
-    if (m->square && m->a8_error) return SAMP_OK;
+    if (gram) m->gram = samp_alloc(cols, cols * sizeof *m->gram);
+    if (m->square && m->a8_error && (m->gram || !gram)) return SAMP_OK;
     samp_moments_release(m);
     return samp_fail(error, SAMP_NOMEM, "out of memory for the moments of %llu channels",
                      (unsigned long long)cols);
@@ -23,6 +25,7 @@ void samp_moments_release(samp_moments *m)
 {
     samp_free(m->square);
     samp_free(m->a8_error);
+    samp_free(m->gram);
     *m = (samp_moments){0};
 }
 
@@ -197,6 +200,9 @@ samp_status samp_collector_add(samp_collector *c, samp_moments *const moments[SA
     samp_pool_run(c->pool, add_channels, c);
     for (int k = 0; k < SAMP_GROUP_KINDS; k++) {
         if (!moments[k]) continue;
+        if (moments[k]->gram)
+            samp_gram_add(c->pool, moments[k]->gram, c->inputs[k].x, c->inputs[k].n,
+                          moments[k]->cols);
         moments[k]->n_tokens += c->inputs[k].n;
         c->inputs[k].n = 0;
         double sum = 0;

@@ -1,5 +1,6 @@
 /* Second moments of what linear layers multiply, collected while the model runs: for each input channel the mean of
- * x^2, and the mean squared error that one INT8 part (a8, groups of 64) makes in it. */
+ * x^2, the mean squared error that one INT8 part (a8, groups of 64) makes in it, and, where error feedback is wanted,
+ * all products of two channels. */
 #ifndef SAMP_PLAN_MOMENTS_H
 #define SAMP_PLAN_MOMENTS_H
 
@@ -10,10 +11,11 @@
 typedef struct samp_moments {
     double *square;   /* [cols] sum of x^2 */
     double *a8_error; /* [cols] sum of (x - quantized x)^2 */
+    float *gram;      /* [cols][cols] sum of x x^T, its lower triangle; NULL = not wanted */
     uint64_t cols, n_tokens;
 } samp_moments;
 
-samp_status samp_moments_init(samp_moments *moments, uint64_t cols, samp_error *error);
+samp_status samp_moments_init(samp_moments *moments, uint64_t cols, bool gram, samp_error *error);
 void samp_moments_release(samp_moments *moments);
 /* moment [cols] = mean of x^2. */
 void samp_moments_mean(const samp_moments *moments, float *moment);

@@ -294,8 +294,8 @@ json_t *samp_plan_json(const samp_plan *plan, const samp_sensitivity *s, const s
             char name[96];
             module_name(entry->group->weights[w], name);
             json_t *module =
-                json_pack("{s:s,s:b,s:i,s:s}", "format", entry->choice->format->name, "search",
-                          entry->choice->rounding != SAMP_ROUNDING_ABSMAX, "activation_bits",
+                json_pack("{s:s,s:s,s:i,s:s}", "format", entry->choice->format->name, "rounding",
+                          samp_rounding_name(entry->choice->rounding), "activation_bits",
                           entry->activation_bits, "group", entry->group->name);
             json_object_set_new(modules, name, module);
         }

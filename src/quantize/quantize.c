@@ -2,6 +2,8 @@
  * writer.h how weights stream. */
 #include "quantize/quantize.h"
 #include "base/memory.h"
+#include "format/feedback.h"
+#include "quantize/input_moments.h"
 #include "quantize/writer.h"
 
 #include <stdio.h>
@@ -34,8 +36,10 @@ typedef struct quantize_job {
     samp_weight_plan *plan;        /* [count] */
     samp_artifact_weight *weights; /* [count] */
     size_t count;
-    bool forget;           /* the source is large: keep it out of the page cache */
-    const char *digest_of; /* what source_sha256 was taken of */
+    bool forget;            /* the source is large: keep it out of the page cache */
+    uint16_t *factor;       /* of the weight being written */
+    samp_feedback feedback; /* the same */
+    const char *digest_of;  /* what source_sha256 was taken of */
     char source_sha256[SAMP_SHA256_HEX];
 } quantize_job;
 
@@ -143,7 +147,7 @@ static samp_status describe_plan(const quantize_job *job, samp_buffer *text, sam
             SAMP_TRY(samp_sha256_bytes(plan->input_moment,
                                        job->weights[i].layout.cols * sizeof(float), moment, error));
         samp_buffer_printf(text, "%s %s %d %d %s\n", job->weights[i].name,
-                           job->weights[i].format->name, plan->activation_bits, plan->search,
+                           job->weights[i].format->name, plan->activation_bits, (int)plan->rounding,
                            moment);
     }
     return SAMP_OK;
@@ -187,11 +191,23 @@ static samp_status rows_of(void *context, size_t index, uint64_t row0, uint64_t 
     return SAMP_OK;
 }
 
-static void options_of(void *context, size_t index, samp_encode_options *out)
+static samp_status options_of(void *context, size_t index, samp_encode_options *out,
+                              samp_error *error)
 {
-    const quantize_job *job = context;
-    out->search = job->plan[index].search;
-    out->input_moment = job->plan[index].input_moment;
+    quantize_job *job = context;
+    const samp_weight_plan *plan = &job->plan[index];
+    out->search = plan->rounding != SAMP_ROUNDING_ABSMAX;
+    out->input_moment = plan->input_moment;
+    if (plan->rounding != SAMP_ROUNDING_GPTQ || !plan->format->feedback) return SAMP_OK;
+    if (!plan->feedback)
+        return samp_fail(error, SAMP_INVALID,
+                         "the plan rounds %s by gptq, which needs the factors that samp measure "
+                         "writes beside its result; give them with --moments FILE",
+                         job->weights[index].name);
+    SAMP_TRY(samp_feedback_read(plan->feedback, &job->factor, error));
+    job->feedback = (samp_feedback){.cols = plan->feedback->cols, .factor = job->factor};
+    out->feedback = &job->feedback;
+    return SAMP_OK;
 }
 
 /* ---- small files ----------------------------------------------------------------------------- */
@@ -373,6 +389,7 @@ samp_status samp_quantize(const char *model_folder, const char *folder,
     quantize_job job = {.options = options, .folder = folder};
     SAMP_TRY(samp_model_open(&job.model, model_folder, error));
     samp_status status = run(&job, progress, error);
+    samp_free(job.factor);
     samp_free(job.plan);
     samp_free(job.weights);
     samp_model_close(job.model);

@@ -76,11 +76,15 @@ static samp_status parse_module(const json_t *value, const char *module, const c
     snprintf(inside, sizeof inside, "%.100s: module %.120s", where, module);
     if (!json_is_object(value))
         return samp_fail(error, SAMP_CORRUPT, "%s is not an object", inside);
-    const char *format = NULL;
+    const char *format = NULL, *rounding = samp_rounding_name(SAMP_ROUNDING_ABSMAX);
     int64_t bits = 16;
     SAMP_TRY(samp_json_string(value, "format", true, &format, inside, error));
     SAMP_TRY(samp_json_integer(value, "activation_bits", false, 8, 16, &bits, inside, error));
-    SAMP_TRY(samp_json_bool(value, "search", false, &out->search, inside, error));
+    SAMP_TRY(samp_json_string(value, "rounding", false, &rounding, inside, error));
+    if (!samp_rounding_parse(rounding, &out->rounding))
+        return samp_fail(error, SAMP_CORRUPT,
+                         "%s: \"rounding\" is \"%.40s\", expected absmax, search or gptq", inside,
+                         rounding);
     if (bits != 8 && bits != 16)
         return samp_fail(error, SAMP_CORRUPT, "%s: \"activation_bits\" is %lld, expected 8 or 16",
                          inside, (long long)bits);

@@ -3,6 +3,7 @@
 #define SAMP_QUANTIZE_RECIPE_H
 
 #include "model/model.h"
+#include "plan/sensitivity.h"
 
 /* One table row a recipe: name, formats of mlp, attention, embedding and head matrices, what it is.
  * Norms always stay as they are. With tied embeddings the one matrix gets the head's format. */
@@ -19,8 +20,10 @@
 typedef struct samp_weight_plan {
     const samp_format *format; /* NULL = as it is */
     int activation_bits;       /* 8 or 16; of no meaning when format is NULL */
-    bool search;               /* samp_encode_options.search */
-    const float *input_moment; /* samp_encode_options.input_moment; not owned */
+    samp_rounding rounding;
+    /* What its inputs are like (input_moments.h), not owned; NULL = not known. Rounding by gptq needs the second. */
+    const float *input_moment;
+    const struct samp_feedback_tensor *feedback;
 } samp_weight_plan;
 
 /* "samp, nf4, …" for messages. */
@@ -30,8 +33,8 @@ const char *samp_recipe_summary(const char *name);
 /* Fills plan [samp_model_count(model)] in model order. */
 samp_status samp_recipe_plan(const char *name, const samp_model *model, samp_weight_plan *plan,
                              samp_error *error);
-/* The same from {"modules": {"model.layers.0.mlp.down_proj": {"format": "nf4", "activation_bits":
- * 16, "search": true}, …}}. Weights not named stay as they are; names the model does not have are
+/* The same from {"modules": {"model.layers.0.mlp.down_proj": {"format": "nf4a",
+ * "activation_bits": 16, "rounding": "gptq"}, …}}. Weights not named stay as they are; names the model does not have are
  * errors. */
 samp_status samp_plan_parse(const json_t *json, const char *where, const samp_model *model,
                             samp_weight_plan *plan, samp_error *error);

@@ -4,6 +4,7 @@
 #include "quantize/writer.h"
 #include "base/half.h"
 #include "base/memory.h"
+#include "format/feedback.h"
 #include "model/model.h"
 
 #include <stdatomic.h>
@@ -13,6 +14,7 @@
 typedef struct write_lane {
     float *floats;
     void *codes;
+    float *feedback; /* room for error feedback, where the weight takes it */
     samp_status status;
     samp_error error;
 } write_lane;
@@ -85,8 +87,9 @@ static samp_status write_panel(write_job *job, write_lane *lane, uint64_t row0, 
     void *parts[SAMP_PARTS_MAX];
     memcpy(parts, job->parts, sizeof parts);
     parts[0] = lane->codes;
-    weight->format->encode(&weight->layout, lane->floats, row0, n_rows, &job->options, parts,
-                           job->work);
+    samp_encode_options options = job->options;
+    options.room = lane->feedback;
+    weight->format->encode(&weight->layout, lane->floats, row0, n_rows, &options, parts, job->work);
     uint64_t at, bytes;
     SAMP_TRY(samp_panel_range(weight->format, &weight->layout, row0, n_rows, &at, &bytes, error));
     return samp_artifact_write(job->artifact, job->weight, 0, at, lane->codes, bytes, error);
@@ -153,15 +156,28 @@ static samp_status allocate_scales(write_job *job, samp_error *error)
                      job->weights[job->weight].name);
 }
 
+static samp_status allocate_feedback(write_job *job, samp_error *error)
+{
+    if (!job->options.feedback) return SAMP_OK;
+    uint64_t floats = samp_feedback_room(job->options.feedback->cols);
+    for (unsigned i = 0; i < job->n_lanes; i++)
+        if (!(job->lanes[i].feedback = samp_alloc(floats, sizeof(float))))
+            return samp_fail(error, SAMP_NOMEM, "%s: out of memory for error feedback",
+                             job->weights[job->weight].name);
+    return SAMP_OK;
+}
+
 static samp_status write_weight(write_job *job, samp_pool *pool, samp_error *error)
 {
     const samp_artifact_weight *weight = &job->weights[job->weight];
     job->panel_rows = samp_panel_rows(&weight->layout);
     atomic_store(&job->rows_done, 0);
     job->options = (samp_encode_options){0};
+    samp_status status = SAMP_OK;
     if (job->source->options)
-        job->source->options(job->source->context, job->weight, &job->options);
-    samp_status status = allocate_scales(job, error);
+        status = job->source->options(job->source->context, job->weight, &job->options, error);
+    if (status == SAMP_OK) status = allocate_feedback(job, error);
+    if (status == SAMP_OK) status = allocate_scales(job, error);
     if (status == SAMP_OK) {
         samp_pool_run(pool, write_share, job);
         status = stop_reason(job, error);
@@ -170,6 +186,10 @@ static samp_status write_weight(write_job *job, samp_pool *pool, samp_error *err
     samp_model_free_parts(job->parts);
     samp_free(job->work);
     job->work = NULL;
+    for (unsigned i = 0; i < job->n_lanes; i++) {
+        samp_free(job->lanes[i].feedback);
+        job->lanes[i].feedback = NULL;
+    }
     return status;
 }
 

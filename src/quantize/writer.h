@@ -13,8 +13,10 @@ typedef struct samp_row_source {
      * floats, out [n_rows][cols]. row0 is a multiple of SAMP_PANEL_ROWS. */
     samp_status (*rows)(void *context, size_t weight, uint64_t row0, uint64_t n_rows, float *out,
                         samp_error *error);
-    /* Options of weight `weight`'s encode. NULL = plain rounding everywhere. */
-    void (*options)(void *context, size_t weight, samp_encode_options *out);
+    /* Options of weight `weight`'s encode, asked for when its turn comes; they hold until the next is asked for. NULL =
+     * plain rounding everywhere. */
+    samp_status (*options)(void *context, size_t weight, samp_encode_options *out,
+                           samp_error *error);
     void *context;
 } samp_row_source;
 
