@@ -148,7 +148,7 @@ static void test_matmul_integer(void **state)
         double a16 = matmul_distance(false, id, 16, SAMP_INPUT_PLAIN, true, widths[i % 2]);
         assert_true(a8 < 4e-2);
         assert_true(a16 < (exact_form ? 2e-4 : 2e-2));
-        assert_true(a16 <= a8);
+        assert_true(a16 <= a8 || a8 < 2e-6); /* floats where there is no integer form */
     }
 }
 

@@ -32,6 +32,7 @@ static const product_case cases[] = {
     {128, 3, {{SAMP_FORMAT_NF4, 96, 16}, {SAMP_FORMAT_NF4A, 32, 8}, {SAMP_FORMAT_NF4, 33, 8}}},
     {172, 2, {{SAMP_FORMAT_INT8, 40, 16}, {SAMP_FORMAT_FP16, 50, 16}, {0}}},
     {576, 3, {{SAMP_FORMAT_INT6, 16, 16}, {SAMP_FORMAT_INT5, 16, 16}, {SAMP_FORMAT_BF16, 17, 16}}},
+    {320, 3, {{SAMP_FORMAT_NF6A, 40, 16}, {SAMP_FORMAT_NF5A, 17, 8}, {SAMP_FORMAT_NF6A, 16, 8}}},
     {64, 1, {{SAMP_FORMAT_NF4A_G32, 640, 16}, {0}, {0}}},
 };
 

@@ -1,20 +1,24 @@
 /* The AVX2 level (with FMA and F16C), made for processors without VNNI. Scalar twin:
  * matmul_scalar.c.
  *
- * Integer products   S[r] = sum over 64 columns of u[r][k]*q[k], u unsigned 8 bits, q signed 16.
+ * Integer products: S[r] = sum over 64 columns of u[r][k]*q[k], u unsigned 8 bits, q signed 16.
  *   vpmaddubsw would saturate, so bytes are widened: of a half line (8 rows x 4 columns) the even
- * bytes (columns 0, 2) are v & 0x00ff and the odd ones (1, 3) v >> 8, both as int16, and vpmaddwd
- * against the broadcast pairs (q0,q2) and (q1,q3) adds two columns of 8 rows at once. 8- and 16-bit
- * inputs cost the same. Nothing overflows: |S| <= 64*255*32512 < 2^31. Inputs: int16, in each four
- * columns in the order 0, 2, 1, 3. Tiles   1 token x 32 rows (decode, streams the weights), up to 4
- * tokens x 16 rows (8 accumulators, the 4 expanded registers, and nothing spilled). The float sums
- * y live in memory: they are touched once a block. Float weights: 64 rows x 1, 32 x 2, 16 x 4
- * tokens: 8 accumulators hide the FMA's latency.
+ *   bytes (columns 0, 2) are v & 0x00ff and the odd ones (1, 3) v >> 8, both as int16, and vpmaddwd
+ *   against the broadcast pairs (q0,q2) and (q1,q3) adds two columns of 8 rows at once. 8- and
+ *   16-bit inputs cost the same. Nothing overflows: |S| <= 64*255*32512 < 2^31.
+ * Inputs: int16, in each four columns in the order 0, 2, 1, 3.
+ * Codes of a codebook go through vpshufb: 6-bit ones twice, with a blend; those of 5 and 6 bits
+ *   whose top bit is set are then complemented.
+ * Tiles: 1 token x 32 rows (decode, streams the weights), up to 4 tokens x 16 rows: 8 accumulators,
+ *   2 expanded registers and their even, then odd columns. The float sums y live in memory: they
+ *   are touched once a block. Float weights: 64 rows x 1, 32 x 2, 16 x 4 tokens: 8 accumulators
+ *   hide the FMA's latency.
  *
  * Limits and measurements (AMD EPYC Zen 1, 2.54 GHz, GCC 12, one core, weights in L2, 2026-11-24):
  *   one vpmaddwd of 128 bits a cycle, so 8 multiply-adds a cycle, and two 128-bit FMAs, also 8.
- *   1 token: int8 6.3, nf4 5.1, int6 4.0 multiply-adds a cycle (nf4: 7.3 GB/s of packed weights);
- *   4 tokens and more: int8 7.1, nf4 6.5, int6 5.9; fp16 5.3. A weight is read once a tile. */
+ *   1 token: int8 6.2, nf4 5.1, int6 4.2, nf5a 3.9, nf6a 3.1 multiply-adds a cycle (nf4: 7.3 GB/s
+ *   of packed weights); 4 tokens and more: int8 7.4, nf4 6.6, int6 6.3, nf5a 5.9, nf6a 5.4; fp16
+ *   5.3. A weight is read once a tile. */
 #include "backend/cpu/kernel.h"
 #include "backend/cpu/levels.h"
 
@@ -110,9 +114,28 @@ typedef struct tile {
     float (*y)[4][8]; /* [token][half group of 8 rows] */
 } tile;
 
+/* The codebook's entries 0 … 15 and 16 … 31. */
+typedef struct tables {
+    __m256i low, high;
+} tables;
+
+/* The codes whose low nibbles are v, through the codebook. bits: a byte's bit `at` is bit 4 of its
+ * code, and the top bit of a 6-bit code is the next one. At the byte's own top a bit steers a
+ * blend, or becomes a mask. */
+INLINE __m256i look_up(__m256i v, __m256i bits, int width, int at, tables table)
+{
+    __m256i u = _mm256_shuffle_epi8(table.low, v);
+    if (width == 2)
+        u = _mm256_blendv_epi8(u, _mm256_shuffle_epi8(table.high, v),
+                               _mm256_slli_epi16(bits, 7 - at));
+    int top = at + width - 1;
+    if (top < 7) bits = _mm256_slli_epi16(bits, 7 - top);
+    return _mm256_xor_si256(u, _mm256_cmpgt_epi8(_mm256_setzero_si256(), bits));
+}
+
 /* u of 8 rows x 4 columns: half line `line` + 32*h. part: columns 0…31 or 32…63. */
 INLINE __m256i expand(samp__kind kind, const uint8_t *lines, size_t j, int part, int h,
-                      __m256i table)
+                      tables table)
 {
     const __m256i nibble = _mm256_set1_epi8(15);
     const uint8_t *at = lines + HALF_LINE * h;
@@ -120,15 +143,15 @@ INLINE __m256i expand(samp__kind kind, const uint8_t *lines, size_t j, int part,
         return _mm256_load_si256((const __m256i *)(at + (j + 8 * (size_t)part) * SAMP__LINE));
     __m256i v = _mm256_load_si256((const __m256i *)(at + j * SAMP__LINE));
     v = _mm256_and_si256(part ? _mm256_srli_epi16(v, 4) : v, nibble);
-    if (kind == SAMP__NIBBLE || kind == SAMP__NIBBLE32) return _mm256_shuffle_epi8(table, v);
-    /* 1 or 2 high bits; j is a constant in the unrolled loop, so the shift is one instruction at
-     * most. */
-    const int width = kind == SAMP__INT5 ? 1 : 2, per_byte = 8 / width / 2;
-    const int shift = width * (2 * (int)(j % (size_t)per_byte) + part) - 4;
+    const int width = samp__kinds[kind].high_bits;
+    if (width == 0) return _mm256_shuffle_epi8(table.low, v);
+    /* j is a constant in the unrolled loop, so a shift is one instruction at most. */
+    const int per_byte = 4 / width, first = width * (2 * (int)(j % (size_t)per_byte) + part);
     const uint8_t *high = at + (8 + j / (size_t)per_byte) * SAMP__LINE;
     __m256i bits = _mm256_load_si256((const __m256i *)high);
-    if (shift < 0) bits = _mm256_slli_epi16(bits, -shift);
-    if (shift > 0) bits = _mm256_srli_epi16(bits, shift);
+    if (samp__kinds[kind].coded) return look_up(v, bits, width, first, table);
+    if (first < 4) bits = _mm256_slli_epi16(bits, 4 - first);
+    if (first > 4) bits = _mm256_srli_epi16(bits, first - 4);
     bits = _mm256_and_si256(bits, _mm256_set1_epi8((char)(width == 1 ? 16 : 48)));
     return _mm256_or_si256(v, bits);
 }
@@ -142,7 +165,7 @@ INLINE __m256i broadcast_pair(const uint8_t *q)
 
 /* sum[t][h] += the products of `parts` (bit 0: columns 0…31, bit 1: 32…63) of one block. */
 INLINE void block_products(samp__kind kind, int m, int halves, int parts, const tile *w,
-                           const uint8_t *lines, const uint8_t *q, __m256i table, __m256i sum[][4])
+                           const uint8_t *lines, const uint8_t *q, tables table, __m256i sum[][4])
 {
     const __m256i low_byte = _mm256_set1_epi16(0xff);
     UNROLL_LINES
@@ -150,26 +173,29 @@ INLINE void block_products(samp__kind kind, int m, int halves, int parts, const 
         UNROLL
         for (int part = 0; part < 2; part++) {
             if (!(parts >> part & 1)) continue;
-            __m256i even[4], odd[4];
+            __m256i u[4], columns[4];
             UNROLL
             for (int h = 0; h < halves; h++) {
                 size_t group = (size_t)h / 2 * w->weight->group_bytes;
                 if (m == 1 && h % 2 == 0 && (part == 0 || kind == SAMP__BYTE))
                     samp__prefetch(lines + group + (j + 8 * (size_t)part) * SAMP__LINE);
-                __m256i u = expand(kind, lines + group, j, part, h % 2, table);
-                even[h] = _mm256_and_si256(u, low_byte);
-                odd[h] = _mm256_srli_epi16(u, 8);
+                u[h] = expand(kind, lines + group, j, part, h % 2, table);
             }
             UNROLL
-            for (int t = 0; t < m; t++) {
-                const uint8_t *pair = q + (size_t)t * Q_BYTES + (size_t)part * 64 + j * 8;
-                __m256i q02 = broadcast_pair(pair), q13 = broadcast_pair(pair + 4);
+            for (int odd = 0; odd < 2; odd++) {
                 UNROLL
                 for (int h = 0; h < halves; h++)
-                    sum[t][h] = _mm256_add_epi32(sum[t][h], _mm256_madd_epi16(even[h], q02));
+                    columns[h] =
+                        odd ? _mm256_srli_epi16(u[h], 8) : _mm256_and_si256(u[h], low_byte);
                 UNROLL
-                for (int h = 0; h < halves; h++)
-                    sum[t][h] = _mm256_add_epi32(sum[t][h], _mm256_madd_epi16(odd[h], q13));
+                for (int t = 0; t < m; t++) {
+                    const uint8_t *pair =
+                        q + (size_t)t * Q_BYTES + (size_t)part * 64 + j * 8 + odd * 4;
+                    __m256i two = broadcast_pair(pair);
+                    UNROLL
+                    for (int h = 0; h < halves; h++)
+                        sum[t][h] = _mm256_add_epi32(sum[t][h], _mm256_madd_epi16(columns[h], two));
+                }
             }
         }
     }
@@ -206,8 +232,9 @@ INLINE void block_scale(int m, int halves, const tile *w, size_t i, const float 
 INLINE void integer_tile(samp__kind kind, int m, int halves, const tile *w)
 {
     const samp__kind_facts *facts = &samp__kinds[kind];
-    const __m256i table =
-        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)w->weight->codebook));
+    const __m128i *codebook = (const __m128i *)w->weight->codebook;
+    const tables table = {_mm256_broadcastsi128_si256(_mm_loadu_si128(codebook)),
+                          _mm256_broadcastsi128_si256(_mm_loadu_si128(codebook + 1))};
     const uint8_t *lines = w->group + w->weight->lines_at, *q = w->q;
     const float *x_scale = w->scale;
     const int32_t *start = w->start;
@@ -251,10 +278,13 @@ TILES(NIBBLE)
 TILES(NIBBLE32)
 TILES(INT5)
 TILES(INT6)
+TILES(CODE5)
+TILES(CODE6)
 
 enum { WIDE = TILE };
 static tile_function *const tiles[SAMP__INTEGER_KINDS][TILE + 1] = {
-    TILE_ROW(BYTE), TILE_ROW(NIBBLE), TILE_ROW(NIBBLE32), TILE_ROW(INT5), TILE_ROW(INT6)};
+    TILE_ROW(BYTE), TILE_ROW(NIBBLE), TILE_ROW(NIBBLE32), TILE_ROW(INT5),
+    TILE_ROW(INT6), TILE_ROW(CODE5),  TILE_ROW(CODE6)};
 
 static void store_tile(const samp__product *product, size_t group, size_t token, size_t m,
                        size_t n_groups, float (*y)[4][8])

@@ -6,16 +6,19 @@
  *   vpdpbusd adds the four products with a broadcast dword of signed 8-bit inputs to 16 sums at
  * once. 16-bit inputs are two bytes, q = 256*hi + lo: two vpdpbusd, S = 256*S_hi + S_lo. The sums
  * start at -128 * sum of q (weight.h: u = t + 128), so the unsigned side costs nothing. Inputs: 64
- * bytes of hi (or of the only part), then 64 bytes of lo, in column order. Expanding 4-bit codes:
- * with VBMI one vpermb through the 16-entry table repeated four times, which makes it ignore the
- * two bits above the nibble; else vpand and vpshufb. Tiles: 1 token x 32 rows (decode), up to 12
- * tokens x 16 rows: 24 sums of 16-bit inputs. The float sums live in memory: they are touched once
- * a block.
+ * bytes of hi (or of the only part), then 64 bytes of lo, in column order. Expanding codes: with
+ * VBMI one vpermb through the codebook, repeated to 64 entries where it has 16 or 32, which makes
+ * it ignore the bits above; a code's high bits are put over the nibble's first (vpternlog). Else
+ * vpand and vpshufb, of 6-bit codes twice under a mask, and 255 - u where the code's top bit is
+ * set. Tiles: 1 token x 32 rows (decode), up to 12 tokens x 16 rows: 24 sums of 16-bit inputs. The
+ * float sums live in memory: they are touched once a block.
  *
  * Limits and measurements (Xeon, Sapphire Rapids, 2 cores of a shared host, GCC 12, 2026-11-24):
  *   two vpdpbusd a cycle, so 64 multiply-adds of 16-bit inputs. Decode of nf4a is bound by memory:
  *   14 to 35 GB/s of packed weights on two threads over several runs, where plain reads give about 20.
- *   64 tokens: 100 to 180 G multiply-adds a second on two threads. */
+ *   64 tokens: 100 to 180 G multiply-adds a second on two threads. One core, weights in L2, 16-bit
+ *   inputs, 1 and 16 tokens: int8 65 and 106, nf4a 62 and 97, int6 48 and 92, nf6a 47 and 91, nf5a
+ *   47 and 90 G multiply-adds a second; without VBMI nf6a 33 and 81, nf5a 43 and 90. */
 #include "backend/cpu/kernel.h"
 #include "backend/cpu/levels.h"
 
@@ -94,32 +97,67 @@ typedef struct tile {
     float (*y)[2][SAMP__ROWS]; /* [token][group] */
 } tile;
 
-/* The code in the low or high nibble of each byte, through the table. */
-INLINE __m512i look_up(__m512i v, int part, __m512i table)
+/* The codebook: with VBMI all 64 entries, repeated where there are fewer; else entries 0 … 15 and
+ * 16 … 31 in each 128-bit lane. */
+typedef struct tables {
+    __m512i low, high;
+} tables;
+
+INLINE tables load_tables(const uint8_t codebook[SAMP__LINE])
 {
-    if (part) v = _mm512_srli_epi16(v, 4);
 #if SAMP__VBMI
-    return _mm512_permutexvar_epi8(v, table);
+    return (tables){_mm512_loadu_si512(codebook), _mm512_setzero_si512()};
 #else
-    return _mm512_shuffle_epi8(table, _mm512_and_si512(v, _mm512_set1_epi8(15)));
+    const __m128i *entries = (const __m128i *)codebook;
+    return (tables){_mm512_broadcast_i32x4(_mm_loadu_si128(entries)),
+                    _mm512_broadcast_i32x4(_mm_loadu_si128(entries + 1))};
+#endif
+}
+
+/* A byte's `width` bits from bit `first` on, moved to its bits 4 …; other bits are anything. */
+INLINE __m512i to_bit_4(__m512i bits, int first)
+{
+    if (first < 4) return _mm512_slli_epi16(bits, (unsigned)(4 - first));
+    return first > 4 ? _mm512_srli_epi16(bits, (unsigned)(first - 4)) : bits;
+}
+
+/* The codes whose low nibbles are those of v, and whose `width` high bits those of `bits` from bit
+ * `first` on, through the codebook. */
+INLINE __m512i look_up(__m512i v, __m512i bits, int width, int first, tables table)
+{
+    const __m512i nibble = _mm512_set1_epi8(15);
+#if SAMP__VBMI
+    if (width) { /* 0xd8: nibble ? v : bits */
+        v = _mm512_ternarylogic_epi64(to_bit_4(bits, first), v, nibble, 0xd8);
+    }
+    return _mm512_permutexvar_epi8(v, table.low); /* by the low 6 bits */
+#else
+    v = _mm512_and_si512(v, nibble);
+    __m512i u = _mm512_shuffle_epi8(table.low, v);
+    if (width == 2) {
+        __mmask64 upper = _mm512_test_epi8_mask(bits, _mm512_set1_epi8((char)(1 << first)));
+        u = _mm512_mask_shuffle_epi8(u, upper, table.high, v);
+    }
+    if (width == 0) return u;
+    const __m512i top = _mm512_set1_epi8((char)(1 << (first + width - 1)));
+    return _mm512_mask_sub_epi8(u, _mm512_test_epi8_mask(bits, top), _mm512_set1_epi8(-1), u);
 #endif
 }
 
 /* u of 16 rows x 4 columns: line j of columns 0…31 (part 0) or 32…63 (part 1). */
-INLINE __m512i expand(samp__kind kind, const uint8_t *lines, size_t j, int part, __m512i table)
+INLINE __m512i expand(samp__kind kind, const uint8_t *lines, size_t j, int part, tables table)
 {
     if (kind == SAMP__BYTE) return _mm512_loadu_si512(lines + (j + 8 * (size_t)part) * SAMP__LINE);
     __m512i v = _mm512_loadu_si512(lines + j * SAMP__LINE);
-    if (kind == SAMP__NIBBLE || kind == SAMP__NIBBLE32) return look_up(v, part, table);
-    v = _mm512_and_si512(part ? _mm512_srli_epi16(v, 4) : v, _mm512_set1_epi8(15));
-    /* 1 or 2 high bits; where j is a constant the shift is one instruction at most. */
-    const int width = kind == SAMP__INT5 ? 1 : 2, per_byte = 8 / width / 2;
-    const int shift = width * (2 * (int)(j % (size_t)per_byte) + part) - 4;
+    if (part) v = _mm512_srli_epi16(v, 4);
+    const int width = samp__kinds[kind].high_bits;
+    if (width == 0) return look_up(v, v, 0, 0, table);
+    /* where j is a constant a shift is one instruction at most. */
+    const int per_byte = 4 / width, first = width * (2 * (int)(j % (size_t)per_byte) + part);
     __m512i bits = _mm512_loadu_si512(lines + (8 + j / (size_t)per_byte) * SAMP__LINE);
-    if (shift < 0) bits = _mm512_slli_epi16(bits, (unsigned)-shift);
-    if (shift > 0) bits = _mm512_srli_epi16(bits, (unsigned)shift);
-    return _mm512_or_si512(v,
-                           _mm512_and_si512(bits, _mm512_set1_epi8((char)(width == 1 ? 16 : 48))));
+    if (samp__kinds[kind].coded) return look_up(v, bits, width, first, table);
+    bits = _mm512_and_si512(to_bit_4(bits, first), _mm512_set1_epi8((char)(width == 1 ? 16 : 48)));
+    return _mm512_or_si512(_mm512_and_si512(v, _mm512_set1_epi8(15)), bits);
 }
 
 INLINE __m512i broadcast_four(const uint8_t *q)
@@ -134,7 +172,7 @@ INLINE __m512i broadcast_four(const uint8_t *q)
  * vpdpbusd waits several cycles for the one before it into the same sum. */
 INLINE void block_products(samp__kind kind, int bits, int m, int groups, int parts, const tile *w,
                            const uint8_t *lines, const uint8_t *q, const int32_t *start,
-                           __m512i table, __m512i out[][2])
+                           tables table, __m512i out[][2])
 {
     const size_t q_bytes = bits == 8 ? SAMP__BLOCK : 2 * SAMP__BLOCK;
     const int chains = m == 1 ? 2 : 1;
@@ -204,8 +242,7 @@ INLINE __m512 load_scale(const samp_weight *weight, const uint8_t *group, size_t
 INLINE void integer_tile(samp__kind kind, int bits, int m, int groups, const tile *w)
 {
     const samp__kind_facts *facts = &samp__kinds[kind];
-    const __m512i table =
-        _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)w->weight->codebook));
+    const tables table = load_tables(w->weight->codebook);
     const uint8_t *lines = w->group + w->weight->lines_at, *q = w->q;
     const float *x_scale = w->scale;
     const int32_t *start = w->start;
@@ -251,7 +288,7 @@ typedef void tile_function(const tile *w);
         kind##_##bits##_1, kind##_##bits##_2, kind##_##bits##_4, kind##_##bits##_8,                \
             kind##_##bits##_12, kind##_##bits##_wide                                               \
     }
-#define KINDS(X) X(BYTE) X(NIBBLE) X(NIBBLE32) X(INT5) X(INT6)
+#define KINDS(X) X(BYTE) X(NIBBLE) X(NIBBLE32) X(INT5) X(INT6) X(CODE5) X(CODE6)
 #define X(kind)  TILES(kind, 8) TILES(kind, 16)
 KINDS(X)
 #undef X

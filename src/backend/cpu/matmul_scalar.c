@@ -22,27 +22,15 @@ static void quantize(const samp__quantized *to, size_t token, const float *x, si
     }
 }
 
-/* u of the weight in row r and column 32*half + 4*j + i of a block. */
-static inline int unsigned_weight(const samp_weight *weight, const uint8_t *lines, size_t half,
-                                  size_t j, size_t at)
-{
-    if (weight->kind == SAMP__BYTE) return lines[(half * 8 + j) * SAMP__LINE + at];
-    unsigned code = lines[j * SAMP__LINE + at] >> (4 * half) & 15;
-    const uint8_t *high = lines + 8 * SAMP__LINE;
-    if (weight->kind == SAMP__INT5)
-        return (int)(code | (high[j / 4 * SAMP__LINE + at] >> (2 * (j % 4) + half) & 1u) << 4);
-    if (weight->kind == SAMP__INT6)
-        return (int)(code | (high[j / 2 * SAMP__LINE + at] >> (4 * (j % 2) + 2 * half) & 3u) << 4);
-    return weight->codebook[code];
-}
-
 static int32_t half_sum(const samp_weight *weight, const uint8_t *lines, size_t row, size_t half,
                         const int16_t *q)
 {
+    bool coded = samp__kinds[weight->kind].coded;
     int32_t sum = 0;
-    for (size_t j = 0; j < 8; j++)
-        for (size_t i = 0; i < 4; i++)
-            sum += unsigned_weight(weight, lines, half, j, row * 4 + i) * q[half * 32 + j * 4 + i];
+    for (size_t k = half * 32; k < half * 32 + 32; k++) {
+        unsigned code = samp__packed_code(weight->kind, lines, row, k);
+        sum += (int)(coded ? weight->codebook[code] : code) * q[k];
+    }
     return sum;
 }
 

@@ -15,6 +15,7 @@ static samp__kind kind_of(const samp_weight_source *source, bool exact)
         int n_codes;
         samp_integer_codebook(id, &n_codes);
         if (n_codes == 16) return group == 32 ? SAMP__NIBBLE32 : SAMP__NIBBLE;
+        if (n_codes) return n_codes == 32 ? SAMP__CODE5 : SAMP__CODE6;
         if (id == SAMP_FORMAT_INT5) return SAMP__INT5;
         if (id == SAMP_FORMAT_INT6) return SAMP__INT6;
         return SAMP__BYTE;

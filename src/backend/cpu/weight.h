@@ -16,6 +16,9 @@
  *   INT5      8 lines of the low four bits of u, as NIBBLE's codes; then 2 lines of high bits: bit
  *             2*(j%4)+h of line p is bit 4 of the weight in half h of line j, j/4 = p
  *   INT6      the same with 4 lines of high bits: bits 4*(j%2)+2*h … +1 of line p, j/2 = p
+ *   CODE5     INT5's lines of codes: codebook[code] = u
+ *   CODE6     INT6's lines of codes. Of both, codes whose top bit is set are the complements of
+ *             those where it is not (format.h): codebook[code | top] = codebook[code] ^ 255
  *
  *   scales    float [blocks][scales a block][16 rows]; or, where the format stores 8-bit codes of
  *             them, float row_scale [16], then int8 [blocks][scales a block][16], padded to 64
@@ -34,20 +37,22 @@
 enum { SAMP__ROWS = 16, SAMP__BLOCK = 64, SAMP__LINE = 64 };
 
 /* id, lines a block (bytes a value for float kinds), scales a row and block (0: float), log2 of
- * zero */
+ * zero, bits of a code in high lines, whether codes are of a codebook */
 #define SAMP__KIND_LIST(X)                                                                         \
-    X(BYTE, 16, 1, 7)                                                                              \
-    X(NIBBLE, 8, 1, 7)                                                                             \
-    X(NIBBLE32, 8, 2, 7)                                                                           \
-    X(INT5, 10, 1, 4)                                                                              \
-    X(INT6, 12, 1, 5)                                                                              \
-    X(FP32, 4, 0, 0)                                                                               \
-    X(BF16, 2, 0, 0)                                                                               \
-    X(FP16, 2, 0, 0)                                                                               \
-    X(FP8, 1, 0, 0)
+    X(BYTE, 16, 1, 7, 0, false)                                                                    \
+    X(NIBBLE, 8, 1, 7, 0, true)                                                                    \
+    X(NIBBLE32, 8, 2, 7, 0, true)                                                                  \
+    X(INT5, 10, 1, 4, 1, false)                                                                    \
+    X(INT6, 12, 1, 5, 2, false)                                                                    \
+    X(CODE5, 10, 1, 7, 1, true)                                                                    \
+    X(CODE6, 12, 1, 7, 2, true)                                                                    \
+    X(FP32, 4, 0, 0, 0, false)                                                                     \
+    X(BF16, 2, 0, 0, 0, false)                                                                     \
+    X(FP16, 2, 0, 0, 0, false)                                                                     \
+    X(FP8, 1, 0, 0, 0, false)
 
 typedef enum samp__kind {
-#define X(id, lines, scales, zero) SAMP__##id,
+#define X(id, lines, scales, zero, high_bits, coded) SAMP__##id,
     SAMP__KIND_LIST(X)
 #undef X
         SAMP__KIND_COUNT,
@@ -58,10 +63,12 @@ typedef struct samp__kind_facts {
     size_t lines; /* lines a block; bytes a value for float kinds */
     size_t scales;
     int zero; /* log2 */
+    int high_bits;
+    bool coded;
 } samp__kind_facts;
 
 static const samp__kind_facts samp__kinds[] = {
-#define X(id, lines, scales, zero) {lines, scales, zero},
+#define X(id, lines, scales, zero, high_bits, coded) {lines, scales, zero, high_bits, coded},
     SAMP__KIND_LIST(X)
 #undef X
 };
@@ -75,8 +82,8 @@ struct samp_weight {
     size_t group_bytes;
     int activation_bits; /* 8 or 16; 32 for float kinds */
     bool embed;
-    uint8_t codebook[16];
-    uint8_t *data; /* [n_groups][group_bytes] */
+    uint8_t codebook[64]; /* repeated to fill it */
+    uint8_t *data;        /* [n_groups][group_bytes] */
     samp__huge memory;
     /* For embed, where scale*t is not the exact value (NF4, FP8): the source's parts, for its decode;
      * format NULL when not kept. Part 0 is NULL when the packed codes are the same: row_codes
@@ -96,6 +103,21 @@ static inline bool samp__is_float(const samp_weight *weight)
 static inline float samp__fp8_value(uint8_t code)
 {
     return samp_fp16_to_float((uint16_t)((code & 0x80u) << 8 | (code & 0x7fu) << 7));
+}
+
+/* The code, or u, of one weight of a block of an integer kind, 4 to 8 bits. */
+static inline unsigned samp__packed_code(samp__kind kind, const uint8_t *lines, size_t row,
+                                         size_t column)
+{
+    size_t half = column / 32, j = column % 32 / 4, at = row * 4 + column % 4;
+    if (kind == SAMP__BYTE) return lines[(half * 8 + j) * SAMP__LINE + at];
+    size_t width = (size_t)samp__kinds[kind].high_bits;
+    unsigned code = lines[j * SAMP__LINE + at] >> (4 * half) & 15;
+    if (width == 0) return code;
+    size_t per_byte = 4 / width; /* a byte has the bits of both halves of so many lines */
+    unsigned high = lines[(8 + j / per_byte) * SAMP__LINE + at];
+    high >>= width * (2 * (j % per_byte) + half);
+    return code | (high & ((1u << width) - 1)) << 4;
 }
 
 /* The row scales of an FP8 group. */

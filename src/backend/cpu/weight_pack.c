@@ -15,8 +15,7 @@
 typedef struct pack_job {
     samp_weight *weight;
     const samp_weight_source *source;
-    bool has_codebook;
-    uint8_t code_of[256];     /* 4-bit codebooks: code by (uint8_t)t */
+    uint8_t code_of[256];     /* coded kinds: code by (uint8_t)t */
     bool compare;             /* look whether scale*t is the exact value everywhere */
     atomic_bool differs;      /* … it is not */
     atomic_bool codes_differ; /* part 0 cannot be made again from the packed codes */
@@ -29,7 +28,7 @@ static void pack_row(const pack_job *job, uint8_t *lines, size_t row, const int8
     enum { DWORDS = SAMP__BLOCK / 4, STEP = SAMP__LINE / 4 };
     samp__kind kind = job->weight->kind;
     uint32_t u[DWORDS];
-    if (job->has_codebook) {
+    if (samp__kinds[kind].coded) {
         uint8_t codes[SAMP__BLOCK];
         for (size_t i = 0; i < SAMP__BLOCK; i++) codes[i] = job->code_of[(uint8_t)t[i]];
         memcpy(u, codes, sizeof u);
@@ -45,11 +44,11 @@ static void pack_row(const pack_job *job, uint8_t *lines, size_t row, const int8
     }
     for (size_t j = 0; j < 8; j++)
         line[j * STEP] = (u[j] & 0x0f0f0f0fu) | (u[8 + j] & 0x0f0f0f0fu) << 4;
-    if (kind == SAMP__INT5)
+    if (samp__kinds[kind].high_bits == 1)
         for (size_t j = 0; j < 8; j++)
             high[j / 4 * STEP] |= (u[j] >> 4 & 0x01010101u) << (2 * (j % 4)) |
                                   (u[8 + j] >> 4 & 0x01010101u) << (2 * (j % 4) + 1);
-    if (kind == SAMP__INT6)
+    if (samp__kinds[kind].high_bits == 2)
         for (size_t j = 0; j < 8; j++)
             high[j / 2 * STEP] |= (u[j] >> 4 & 0x03030303u) << (4 * (j % 2)) |
                                   (u[8 + j] >> 4 & 0x03030303u) << (4 * (j % 2) + 2);
@@ -221,12 +220,11 @@ samp__pack_result samp__weight_pack(samp_pool *pool, samp_weight *weight,
 {
     int n_codes;
     const int8_t *codebook = samp_integer_codebook(source->format->id, &n_codes);
-    pack_job job = {.weight = weight,
-                    .source = source,
-                    .has_codebook = n_codes == 16 && !samp__is_float(weight),
-                    .compare = source->embed && !samp__is_float(weight)};
-    for (int code = 0; job.has_codebook && code < 16; code++) {
-        weight->codebook[code] = (uint8_t)(codebook[code] + 128);
+    pack_job job = {
+        .weight = weight, .source = source, .compare = source->embed && !samp__is_float(weight)};
+    for (int i = 0; n_codes && i < (int)sizeof weight->codebook; i++) {
+        int code = i % n_codes;
+        weight->codebook[i] = (uint8_t)(codebook[code] + 128);
         job.code_of[(uint8_t)codebook[code]] = (uint8_t)code;
     }
     samp_pool_run(pool, pack_work, &job);

@@ -29,20 +29,6 @@ samp_status samp__weight_keep(samp_weight *weight, const samp_weight_source *sou
     return SAMP_OK;
 }
 
-/* The 4- to 8-bit code of one weight, as weight.h lays it out. */
-static unsigned packed_code(samp__kind kind, const uint8_t *lines, size_t row, size_t column)
-{
-    size_t half = column / 32, j = column % 32 / 4, at = row * 4 + column % 4;
-    if (kind == SAMP__BYTE) return lines[(half * 8 + j) * SAMP__LINE + at];
-    unsigned code = lines[j * SAMP__LINE + at] >> (4 * half) & 15;
-    const uint8_t *high = lines + 8 * SAMP__LINE;
-    if (kind == SAMP__INT5)
-        code |= (high[j / 4 * SAMP__LINE + at] >> (2 * (j % 4) + half) & 1u) << 4;
-    if (kind == SAMP__INT6)
-        code |= (high[j / 2 * SAMP__LINE + at] >> (4 * (j % 2) + 2 * half) & 3u) << 4;
-    return code;
-}
-
 static float float_value(samp__kind kind, const uint8_t *at)
 {
     uint32_t bits = 0;
@@ -69,8 +55,8 @@ static void integer_row(const samp_weight *weight, const uint8_t *group, size_t 
     for (size_t k = 0; k < weight->cols; k++) {
         size_t b = k / SAMP__BLOCK, column = k % SAMP__BLOCK;
         const uint8_t *lines = group + weight->lines_at + b * weight->block_bytes;
-        int u = (int)packed_code(weight->kind, lines, r, column);
-        if (weight->kind == SAMP__NIBBLE || weight->kind == SAMP__NIBBLE32) u = weight->codebook[u];
+        int u = (int)samp__packed_code(weight->kind, lines, r, column);
+        if (facts->coded) u = weight->codebook[u];
         out[k] = samp__scale(weight, group, b, column / (SAMP__BLOCK / facts->scales), r) *
                  (float)(u - (1 << facts->zero));
     }
@@ -88,8 +74,9 @@ static void decoded_row(const samp_weight *weight, const uint8_t *group, size_t 
         size_t r = row % SAMP__ROWS;
         for (size_t k = 0; k < weight->cols; k += 2) {
             const uint8_t *at = group + weight->lines_at + k / SAMP__BLOCK * weight->block_bytes;
-            codes[k / 2] = samp__code_pair(packed_code(weight->kind, at, r, k % SAMP__BLOCK),
-                                           packed_code(weight->kind, at, r, k % SAMP__BLOCK + 1));
+            codes[k / 2] =
+                samp__code_pair(samp__packed_code(weight->kind, at, r, k % SAMP__BLOCK),
+                                samp__packed_code(weight->kind, at, r, k % SAMP__BLOCK + 1));
         }
         parts[0] = codes;
     } else {
