@@ -312,7 +312,7 @@ static samp_status write_page(const report_options *o, const report_state *state
         .texts = texts,
         .n_texts = state->n_texts,
         .decode = {state->decode[BASELINE].median, state->decode[CANDIDATE].median}};
-    return samp_html_report_write(&in, o->html, error);
+    return samp_html_report_write(&in, o->html, stdout, error);
 }
 
 static int run(const void *given, const char *const *arguments, size_t n, samp_error *error)

@@ -33,6 +33,8 @@ int samp__html_stratum(html_gather *g, const char *name);
 
 /* Points: this artifact, the evaluations and the peers. */
 samp_status samp__html_points(html_gather *g, samp_error *error);
+/* The same as a table for a terminal. */
+void samp__html_print_points(const html_gather *g, FILE *out);
 /* Groups of the artifact with their formats, predictions, the front, shares of strata. */
 samp_status samp__html_plan(html_gather *g, samp_error *error);
 /* Where everything is from. */

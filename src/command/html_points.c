@@ -1,8 +1,10 @@
 /* Points of the report's charts, from evaluations and tables of peers. */
 #include "command/html_gather.h"
 
+#include "command/terminal.h"
 #include "eval/pool.h"
 #include "eval/result_json.h"
+#include "report/draw.h"
 
 #include <math.h>
 #include <string.h>
@@ -174,4 +176,27 @@ samp_status samp__html_points(html_gather *g, samp_error *error)
     for (size_t i = 0; i < g->report.n_texts; i++) results[i] = g->texts[i].result;
     g->report.all = samp_eval_pool(results, g->report.n_texts);
     return SAMP_OK;
+}
+
+void samp__html_print_points(const html_gather *g, FILE *out)
+{
+    enum { FIRST = 4, COLUMNS = SAMP_TABLE_COLUMNS };
+    const char *headers[COLUMNS] = {"KL, nats a token", "weights", "predicted", "measured"};
+    size_t n = FIRST;
+    for (size_t s = 0; s < g->report.n_strata && n < COLUMNS; s++) headers[n++] = g->strata[s];
+    samp_table table;
+    samp_table_begin(&table, "lrrrrrrrrrrr", n, headers);
+    for (size_t i = 0; i < g->report.n_points; i++) {
+        const samp_report_point *p = &g->points[i];
+        char bytes[32], predicted[32], cell[COLUMNS][64];
+        const char *cells[COLUMNS] = {p->name, samp_show_bytes(bytes, p->bytes),
+                                      samp__show_kl(predicted, p->predicted_kl),
+                                      samp__show_estimate(cell[0], p->all, 1, "")};
+        for (size_t c = FIRST; c < n; c++)
+            cells[c] = samp__show_kl(cell[c], p->kl[c - FIRST].value);
+        samp_table_row(&table, n, cells);
+    }
+    fputc('\n', out);
+    samp_table_print(&table, out);
+    samp_table_release(&table);
 }

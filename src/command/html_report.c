@@ -175,7 +175,7 @@ static samp_status gather(html_gather *g, samp_error *error)
     return samp__html_facts(g, error);
 }
 
-samp_status samp_html_report_write(const samp_html_inputs *inputs, const char *path,
+samp_status samp_html_report_write(const samp_html_inputs *inputs, const char *path, FILE *table,
                                    samp_error *error)
 {
     samp_buffer page = {0};
@@ -185,6 +185,7 @@ samp_status samp_html_report_write(const samp_html_inputs *inputs, const char *p
     samp_status status = gather(g, error);
     if (status == SAMP_OK) status = samp_report_html(&g->report, &page, error);
     if (status == SAMP_OK) status = samp_file_write(path, page.data, page.length, error);
+    if (status == SAMP_OK && table && g->report.n_points > 1) samp__html_print_points(g, table);
     samp_buffer_release(&page);
     samp_sensitivity_release(&g->s);
     for (int m = 0; m < 2; m++) samp_about_release(&g->about[m]);

@@ -20,9 +20,9 @@ typedef struct samp_html_inputs {
     double decode[2]; /* tokens a second, original and this; 0 = not measured */
 } samp_html_inputs;
 
-/* Writes the report, whole or not at all. SAMP_CORRUPT and SAMP_MISMATCH name the file that does
- * not fit. */
-samp_status samp_html_report_write(const samp_html_inputs *inputs, const char *path,
+/* Writes the report, whole or not at all; with other models beside the artifact, also prints them as
+ * a table to `table` (NULL = not). SAMP_CORRUPT and SAMP_MISMATCH name the file that does not fit. */
+samp_status samp_html_report_write(const samp_html_inputs *inputs, const char *path, FILE *table,
                                    samp_error *error);
 /* "texts/prose.txt" -> "prose": evaluations and peers meet under these names. out [n] */
 void samp_stratum_of_path(const char *path, char *out, size_t n);
