@@ -260,9 +260,10 @@ static void print_report(const report_options *o, const report_state *state, FIL
     samp_cpu_model(cpu, sizeof cpu);
     fprintf(out, "%s beside its original %s\n", samp_model_folder(state->models[CANDIDATE].model),
             samp_model_folder(state->models[BASELINE].model));
-    fprintf(out, "%s, samp %s, %s (%s); %lld repetitions, interleaved, medians", date, SAMP_VERSION,
-            cpu, samp_session_describe(state->models[CANDIDATE].session),
-            (long long)o->repetitions);
+    fprintf(out, "%s, samp %s, %s (%s)", date, SAMP_VERSION, cpu,
+            samp_session_describe(state->models[CANDIDATE].session));
+    if (o->repetitions)
+        fprintf(out, "; %lld repetitions, interleaved, medians", (long long)o->repetitions);
     if (state->steal > 0.01)
         fprintf(out, "; the host took %.0f %% of the processors' time", state->steal * 100);
     fputs("\n\n", out);

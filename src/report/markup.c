@@ -47,7 +47,8 @@ static void escape(samp_buffer *out, const char *text)
     }
 }
 
-static void escape_formatted(samp_buffer *out, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void
+escape_formatted(samp_buffer *out, const char *format, va_list arguments)
 {
     char small[512];
     va_list again;

@@ -105,7 +105,9 @@ static void write_rows(samp_markup *m, const samp_report *r)
 {
     static const char *const headers[] = {"", "original", "this", "change"};
     if (r->n_rows == 0) return;
-    begin_section(m, "Size, speed and cost", "Medians of interleaved repetitions on this machine.");
+    bool timed = known(r->decode);
+    begin_section(m, timed ? "Size, speed and cost" : "Size",
+                  timed ? "Medians of interleaved repetitions on this machine." : NULL);
     begin_table(m, headers, 4);
     for (size_t i = 0; i < r->n_rows; i++) {
         samp_markup_open(m, "tr");

@@ -82,6 +82,12 @@ const char samp__report_css[] =
     "color:var(--soft);font-size:13px}"
     "@media(max-width:600px){main{padding:22px 16px 48px}h1{font-size:22px}"
     ".headline{font-size:16px}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}}"
-    "@media print{body{font-size:12px}main{max-width:none;padding:0}"
+    "@page{margin:14mm}"
+    "@media print{body{font-size:11px}main{max-width:none;padding:0}h1{font-size:20px}"
+    "h2{font-size:14px;margin-top:24px}.headline{font-size:14px}table{font-size:9.5px}"
+    "th,td{padding:3px 8px 3px 0}svg.interval{width:90px}.scroll{overflow:visible}"
+    ".tiles{grid-template-columns:repeat(6,1fr);gap:6px}.tiles b{font-size:15px}"
+    ".tiles li{padding:7px 8px}.tiles span{font-size:10px}.pair{grid-template-columns:1fr 1fr}"
+    ".panels{grid-template-columns:1fr 1fr}"
     "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}"
-    "section,figure,table,svg{break-inside:avoid}svg.map{min-width:0}}\n";
+    "section,figure,table,svg{break-inside:avoid}svg.map,.scroll>figure>svg.plot{min-width:0}}\n";
