@@ -4,13 +4,15 @@
  * A code of a 16-entry table is found on codebook.h's grid, 32 weights at a time: as bytes, their
  * cells are looked up, and one compare of 16-bit positions does the rest. Weights on a midpoint's
  * own position, and the scale search, take bisection, 4 compares of floats: after each, the next
- * midpoint is looked up by the bits found so far. Bytes read and written a weight: 4 and 0.5 (pack),
- * 8 and 0 (fit, 20 calls a group in a search, about 11 floating-point operations a weight each).
+ * midpoint is looked up by the bits found so far. Larger tables are gathered from (lut.h). Bytes
+ * read and written a weight: 4 and 0.5 (pack), 8 and 0 (fit, 20 calls a group in a search, about 11
+ * floating-point operations a weight each).
  *
  * Measured, one core of an AMD EPYC (Zen 1, 256-bit instructions run in two halves, shared
  * machine), tests/format/test_kernels, gcc 12, 2026-11-24, with the widening of a bf16 input: GB/s
  * of bf16 for NF4 2.9 (by bisection, 1.6), nf4a 1.8, int5 and int6 2.0, int8 2.2, fp8 1.9; with the
- * scale search nf4 .048, int8 .085. All are bound by these instructions, not by memory. */
+ * scale search nf4 .048, int8 .085; nf5a and nf6a .75 and .047. All are bound by these
+ * instructions, not by memory. */
 #include "format/kernels.h"
 #include "format/kernels_avx2.h"
 

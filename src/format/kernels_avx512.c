@@ -1,6 +1,6 @@
 /* The two inner loops that gain from AVX-512: codes of a 16-entry table and the scale search's fit,
- * where one register holds the whole table. The rest is the AVX2 code (kernels_avx2.h). Scalar
- * twins: the functions of the same names in kernels_scalar.c. */
+ * where one register holds the whole table (larger ones are gathered from). The rest is the AVX2
+ * code (kernels_avx2.h). Scalar twins: the functions of the same names in kernels_scalar.c. */
 #include "format/kernels_avx2.h"
 
 #include <immintrin.h>
