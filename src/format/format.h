@@ -82,7 +82,8 @@ typedef struct samp_encode_options {
      * squares) instead of taking absmax. */
     bool search;
     /* Error feedback (format/feedback.h) after the search, NULL = none; formats without group
-     * scales ignore it. room [samp_feedback_room(cols)] is the calling thread's; *error, NULL = not
+     * scales ignore it, and a call then takes SAMP_PANEL_ROWS rows at most.
+     * room [samp_feedback_room(cols)] is the calling thread's; *error, NULL = not
      * wanted, gains the panel's squared error of outputs. */
     const struct samp_feedback *feedback;
     float *room;

@@ -170,12 +170,12 @@ static samp_status allocate_feedback(write_job *job, samp_error *error)
 static samp_status write_weight(write_job *job, samp_pool *pool, samp_error *error)
 {
     const samp_artifact_weight *weight = &job->weights[job->weight];
-    job->panel_rows = samp_panel_rows(&weight->layout);
     atomic_store(&job->rows_done, 0);
     job->options = (samp_encode_options){0};
     samp_status status = SAMP_OK;
     if (job->source->options)
         status = job->source->options(job->source->context, job->weight, &job->options, error);
+    job->panel_rows = job->options.feedback ? SAMP_PANEL_ROWS : samp_panel_rows(&weight->layout);
     if (status == SAMP_OK) status = allocate_feedback(job, error);
     if (status == SAMP_OK) status = allocate_scales(job, error);
     if (status == SAMP_OK) {
