@@ -125,6 +125,10 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
                   "give one of --recipe NAME and --plan FILE and --budget BYTES");
         return SAMP_EXIT_USAGE;
     }
+    if (!o->budget && (o->calibration || o->hardware)) {
+        samp_fail(error, SAMP_INVALID, "--calib and --hardware belong to --budget BYTES");
+        return SAMP_EXIT_USAGE;
+    }
     if (o->budget) return quantize_to_budget(o, arguments[0], error);
     double start = samp_clock();
     samp_status status = o->plan ? quantize_by_plan(o, arguments[0], error)

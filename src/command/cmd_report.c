@@ -319,6 +319,11 @@ static samp_status write_page(const report_options *o, const report_state *state
 static int run(const void *given, const char *const *arguments, size_t n, samp_error *error)
 {
     const report_options *o = given;
+    if (!o->html && (o->sensitivity || o->evaluations.count || o->peers.count || o->note)) {
+        samp_fail(error, SAMP_INVALID,
+                  "--sensitivity, --evaluation, --peers and --note belong to --html FILE");
+        return SAMP_EXIT_USAGE;
+    }
     report_state *state = samp_alloc(1, sizeof *state);
     if (!state) {
         samp_fail(error, SAMP_NOMEM, "out of memory for a report");
