@@ -80,6 +80,10 @@ q
 {{ [1, [2, (3, 4)], {'a': {'b': none}}] }} {{ ('a', 1.0) }} {{ 'é' * 2 }} {{ 10 * '' }}|{{ [] ~ {} }}
 {{ messages[0].content|trim|upper }} {{ messages[0]['content'][2:4] }} {{ (messages[0].content|trim).split('<b>')[0] }} {{ messages[0].content.strip().startswith('Be') }}
 {% if messages[0]['role'] == 'system' %}{% set rest = messages[1:] %}{% else %}{% set rest = messages %}{% endif %}{{ rest|length }} {% if x %}1{% elif messages %}2{% else %}3{% endif %}
+{% set sys = '' %}{% if messages[0]['role'] == 'system' %}{% set rest = messages[1:2] %}{% set sys = messages[0]['content'] %}{% else %}{% set rest = messages %}{% endif %}{% for m in rest %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('turns must alternate') }}{% endif %}{% if loop.index0 == 0 and sys %}{% set content = '<<SYS>>\n' + sys.strip() + '\n<</SYS>>\n\n' + m['content'] %}{% else %}{% set content = m['content'] %}{% endif %}{% if m['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% else %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}
+{{ bos_token }}{% for m in messages if m.role != 'system' %}{% if m.role == 'user' %}{{ '[INST] ' ~ m.content ~ ' [/INST]' }}{% elif m.role == 'assistant' %}{{ m.content ~ eos_token }}{% else %}{{ '[' ~ m.role|upper ~ '_RESULTS] ' ~ m.content ~ loop.index ~ '[/' ~ m.role|upper ~ '_RESULTS]' }}{% endif %}{% endfor %}
+{% for m in messages %}{{ '<|' + m['role'] + '|>\n' + m['content'] + eos_token + '\n' }}{% if loop.last and add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}{% endfor %}
+{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('turns must alternate') }}{% endif %}{% endfor %}
 {{ raise_exception('no') }}
 {{ undefined_thing.attribute }}
 {{ undefined_thing() }}
