@@ -11,20 +11,42 @@ typedef struct shape {
 static const size_t batches[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 33};
 enum { N_BATCHES = sizeof batches / sizeof *batches, MOST = 33 };
 
+/* Inputs of every pattern, [MOST][cols], and what the definition makes of them: [MOST][rows]. */
+typedef struct expectation {
+    float *x[PATTERNS], *wanted[PATTERNS];
+} expectation;
+
+static expectation expect(const encoded *e, bool exact)
+{
+    size_t rows = e->layout.rows, cols = e->layout.cols;
+    expectation all;
+    for (pattern kind = GAUSS; kind < PATTERNS; kind++) {
+        all.x[kind] = samp_alloc(MOST * cols, sizeof(float));
+        all.wanted[kind] = samp_alloc(MOST * rows, sizeof(float));
+        fill(all.x[kind], MOST * cols, kind, 7 + kind);
+        oracle_product(e, all.x[kind], MOST, exact, all.wanted[kind]);
+    }
+    return all;
+}
+
+static void expectation_release(expectation *all)
+{
+    for (pattern kind = GAUSS; kind < PATTERNS; kind++) {
+        samp_free(all->x[kind]);
+        samp_free(all->wanted[kind]);
+    }
+}
+
 /* One weight against inputs of every pattern, for every batch, on an open device. */
-static void check_weight(samp_device *device, const encoded *e, bool exact, const char *what)
+static void check_weight(samp_device *device, const encoded *e, const expectation *all)
 {
     const samp_backend *cpu = samp_cpu_backend();
     size_t rows = e->layout.rows, cols = e->layout.cols;
-    float *x = samp_alloc(MOST * cols, sizeof *x);
-    float *wanted = samp_alloc(MOST * rows, sizeof *wanted),
-          *y = samp_alloc(MOST * rows, sizeof *y);
+    float *y = samp_alloc(MOST * rows, sizeof *y);
     samp_weight *weight = device_weight(device, e, false);
     samp_tensor *out = device_tensor(device, NULL, MOST * rows);
     for (pattern kind = GAUSS; kind < PATTERNS; kind++) {
-        fill(x, MOST * cols, kind, 7 + kind);
-        oracle_product(e, x, MOST, exact, wanted);
-        samp_tensor *in = device_tensor(device, x, MOST * cols);
+        samp_tensor *in = device_tensor(device, all->x[kind], MOST * cols);
         for (size_t i = 0; i < N_BATCHES; i++) {
             uint32_t n = (uint32_t)batches[i];
             samp_batch batch = {.n_tokens = n};
@@ -35,20 +57,33 @@ static void check_weight(samp_device *device, const encoded *e, bool exact, cons
                         (samp_tensor *const[]){out}, false);
             cpu->read(device, out, 0, n * rows, y);
             assert_int_equal(cpu->sync(device, NULL), SAMP_OK);
-            if (memcmp(y, wanted, n * rows * sizeof *y) != 0)
+            if (memcmp(y, all->wanted[kind], n * rows * sizeof *y) != 0)
                 fail_msg("%s: %s, %zu x %zu, %u tokens, inputs %d, %d bits", cpu->describe(device),
-                         what, rows, cols, n, (int)kind, e->activation_bits);
+                         e->format->name, rows, cols, n, (int)kind, e->activation_bits);
         }
         cpu->tensor_release(device, in);
     }
     cpu->tensor_release(device, out);
     cpu->weight_release(device, weight);
     samp_free(y);
-    samp_free(wanted);
-    samp_free(x);
 }
 
-/* All levels and thread counts for one format and activation width. */
+/* The same at every level, with 1 to max_threads threads; an emulated processor (SAMP_TEST_EMULATED,
+ * tools/check_arm64.sh), ten times as slow, has to do with max_threads. */
+static void check_levels(const encoded *e, unsigned max_threads, bool exact)
+{
+    expectation all = expect(e, exact);
+    unsigned min_threads = getenv("SAMP_TEST_EMULATED") ? max_threads : 1;
+    for (samp_cpu_level level = 0; level <= samp_cpu_host(); level++)
+        for (unsigned n_threads = min_threads; n_threads <= max_threads; n_threads++) {
+            samp_device *device = device_open(level, n_threads, exact);
+            check_weight(device, e, &all);
+            samp_cpu_backend()->close(device);
+        }
+    expectation_release(&all);
+}
+
+/* All shapes, levels and thread counts for one format and activation width. */
 static void check_format(samp_format_id id, int bits, bool exact)
 {
     static const shape shapes[] = {{48, 128}, {70, 192}, {33, 172}, {5, 64}, {150, 20}};
@@ -58,12 +93,7 @@ static void check_format(samp_format_id id, int bits, bool exact)
         for (size_t r = 0; r < rows; r++)
             fill(w + r * cols, cols, r % 11 == 10 ? (pattern)(r / 11 % PATTERNS) : GAUSS, 100 + r);
         encoded e = encode(id, rows, cols, w, bits);
-        for (samp_cpu_level level = 0; level <= samp_cpu_host(); level++)
-            for (unsigned n_threads = 1; n_threads <= 2; n_threads++) {
-                samp_device *device = device_open(level, n_threads, exact);
-                check_weight(device, &e, exact, e.format->name);
-                samp_cpu_backend()->close(device);
-            }
+        check_levels(&e, 2, exact);
         encoded_release(&e);
         samp_free(w);
     }
@@ -99,11 +129,7 @@ static void largest_sums(void **state)
     for (size_t i = 0; i < ROWS * COLS; i++) w[i] = i / COLS % 2 ? 1.0f : -1.0f;
     for (samp_format_id id = SAMP_FORMAT_FP8; id < SAMP_FORMAT_COUNT; id++) {
         encoded e = encode(id, ROWS, COLS, w, 16);
-        for (samp_cpu_level level = 0; level <= samp_cpu_host(); level++) {
-            samp_device *device = device_open(level, 1, false);
-            check_weight(device, &e, false, e.format->name);
-            samp_cpu_backend()->close(device);
-        }
+        check_levels(&e, 1, false);
         encoded_release(&e);
     }
 }

@@ -16,8 +16,7 @@ static float a[ROOM], b[ROOM], expected[ROOM], got[ROOM];
 /* Every level once; `name` of the level is printed when an assertion fails. */
 #define FOR_LEVELS(vector)                                                                         \
     for (int level = 0; level <= (int)samp_cpu_host(); level++)                                    \
-        for (const samp__vector *vector = samp__levels[level].vector; vector;       \
-             vector = NULL)
+        for (const samp__vector *vector = samp__levels[level].vector; vector; vector = NULL)
 
 static float odd_value(samp_prng *prng)
 {

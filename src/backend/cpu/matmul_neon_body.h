@@ -2,9 +2,10 @@
  * matmul_i8mm.c. The including file defines SAMP__DOTPROD and SAMP__I8MM (0 or 1) and SAMP__TABLE
  * (the name of the level's table). Scalar twin: matmul_scalar.c.
  *
- * A quarter of a line of a block is one register: 4 rows x 4 columns. Codes of 4 bits go through a
- * signed table (tbl), bytes have their sign bit turned; both are t itself. 5 and 6 bits stay
- * unsigned, u = t + zero, and their sums are put right once a block.
+ * A quarter of a line of a block is one register: 4 rows x 4 columns. Codes of 4, 5 and 6 bits go
+ * through a signed table of 1, 2 or 4 registers (tbl), bytes have their sign bit turned: both are t
+ * itself. Integers of 5 and 6 bits stay unsigned, u = t + zero, and their sums are put right once a
+ * block.
  *   sdot   adds the 4 products of each row with one dword of inputs, taken by its index.
  *   smmla  multiplies 2 rows x 8 columns with 8 columns of a pair of inputs (matmul_neon.h): two
  *          zips make 2 rows x 8 columns of two quarters, once for all pairs.
@@ -40,25 +41,33 @@ typedef struct tile {
 } tile;
 
 /* Whether expand gives u, not t. */
-INLINE bool is_unsigned(samp__kind kind) { return kind == SAMP__INT5 || kind == SAMP__INT6; }
+INLINE bool is_unsigned(samp__kind kind)
+{
+    return samp__kinds[kind].high_bits && !samp__kinds[kind].coded;
+}
 
 /* 4 rows x 4 columns: a quarter of line j of columns 0…31 (part 0) or 32…63 (part 1). */
-INLINE int8x16_t expand(samp__kind kind, const uint8_t *lines, size_t j, int part, int8x16_t table)
+INLINE int8x16_t expand(samp__kind kind, const uint8_t *lines, size_t j, int part,
+                        int8x16x4_t table)
 {
     if (kind == SAMP__BYTE)
         return vreinterpretq_s8_u8(
             veorq_u8(vld1q_u8(lines + (j + 8 * (size_t)part) * SAMP__LINE), vdupq_n_u8(128)));
     uint8x16_t v = vld1q_u8(lines + j * SAMP__LINE);
     v = part ? vshrq_n_u8(v, 4) : vandq_u8(v, vdupq_n_u8(15));
-    if (!is_unsigned(kind)) return vqtbl1q_s8(table, v);
-    /* 1 or 2 high bits; where j is a constant the shift is one instruction at most. */
-    const int width = kind == SAMP__INT5 ? 1 : 2, per_byte = 8 / width / 2;
+    const int width = samp__kinds[kind].high_bits;
+    if (width == 0) return vqtbl1q_s8(table.val[0], v);
+    /* Where j is a constant the shift is one instruction at most. */
+    const int per_byte = 4 / width;
     const int shift = width * (2 * (int)(j % (size_t)per_byte) + part) - 4;
     uint8x16_t bits = vld1q_u8(lines + (8 + j / (size_t)per_byte) * SAMP__LINE);
     if (shift < 0) bits = bits << vdupq_n_u8((uint8_t)-shift);
     if (shift > 0) bits = bits >> vdupq_n_u8((uint8_t)shift);
     bits = vandq_u8(bits, vdupq_n_u8(width == 1 ? 16 : 48));
-    return vreinterpretq_s8_u8(vorrq_u8(v, bits));
+    v = vorrq_u8(v, bits);
+    if (!samp__kinds[kind].coded) return vreinterpretq_s8_u8(v);
+    if (width == 1) return vqtbl2q_s8((int8x16x2_t){{table.val[0], table.val[1]}}, v);
+    return vqtbl4q_s8(table, v);
 }
 
 /* sum[r] + the four products of row r with dword `i` (a constant) of q. */
@@ -114,7 +123,7 @@ INLINE void separate(int32x4_t *first, int32x4_t *second)
 /* sum[vector][quarter] of one block over `parts` (bit 0: columns 0…31, bit 1: 32…63), of quarters
  * first … first+quarters-1; those from QUARTERS on belong to the next group of rows. */
 INLINE void block_products(samp__kind kind, int vectors, int first, int quarters, int parts,
-                           const tile *w, const uint8_t *lines, const uint8_t *q, int8x16_t table,
+                           const tile *w, const uint8_t *lines, const uint8_t *q, int8x16x4_t table,
                            int32x4_t sum[VECTORS][2 * QUARTERS])
 {
     UNROLL
@@ -196,8 +205,10 @@ INLINE void integer_tile(samp__kind kind, int bits, int m, int groups, const til
 {
     const int n_scales = (int)samp__kinds[kind].scales, vectors = m * bits / 8;
     const int all = QUARTERS * groups, quarters = vectors == VECTORS ? QUARTERS / 2 : all;
-    const int8x16_t table =
-        vreinterpretq_s8_u8(veorq_u8(vld1q_u8(w->weight->codebook), vdupq_n_u8(128)));
+    int8x16x4_t table; /* t of codes */
+    for (int i = 0; i < 4; i++)
+        table.val[i] =
+            vreinterpretq_s8_u8(veorq_u8(vld1q_u8(w->weight->codebook + 16 * i), vdupq_n_u8(128)));
     const uint8_t *lines = w->group + w->weight->lines_at, *q = w->q;
     const float *x_scale = w->scale;
     const int32_t *start = w->start;
@@ -234,7 +245,7 @@ typedef void tile_function(const tile *w);
     {                                                                                              \
         kind##_##bits##_1, kind##_##bits##_2, kind##_##bits##_4, kind##_##bits##_wide              \
     }
-#define KINDS(X) X(BYTE) X(NIBBLE) X(NIBBLE32) X(INT5) X(INT6)
+#define KINDS(X) X(BYTE) X(NIBBLE) X(NIBBLE32) X(INT5) X(INT6) X(CODE5) X(CODE6)
 #define X(kind)  TILES(kind, 8) TILES(kind, 16)
 KINDS(X)
 #undef X
