@@ -8,7 +8,7 @@
 
 typedef struct eval_options {
     samp_run_options run;
-    const char *baseline, *score;
+    const char *baseline, *score, *keep_logits;
     int64_t context, windows;
     bool baseline_exact, json;
 } eval_options;
@@ -25,6 +25,9 @@ static const samp_option options[] = {
     SAMP_OPTION(eval_options, INTEGER, windows, "windows", 'w', "N", .initial = "0", .max = 1e6,
                 .help = "at most so many windows a text; 0 = all"),
     SAMP_RUN_OPTIONS(eval_options, run),
+    SAMP_OPTION(eval_options, TEXT, keep_logits, "keep-logits", 0, "DIR",
+                .help = "keep the baseline's logits in this folder, or take them from there: the "
+                        "next candidates are compared without running the baseline"),
     SAMP_OPTION(eval_options, FLAG, baseline_exact, "baseline-exact", 0, NULL,
                 .help = "run the baseline in exact mode"),
     SAMP_OPTION(eval_options, FLAG, json, "json", 0, NULL, .help = "print JSON"),
@@ -68,6 +71,12 @@ static samp_status eval_files(const eval_options *o, samp_loaded *model, samp_lo
     samp_eval_options how = {.context = (uint32_t)o->context,
                              .second_half = strcmp(o->score, "second-half") == 0,
                              .max_windows = (uint32_t)o->windows};
+    char digest[SAMP_SHA256_HEX] = "";
+    if (o->keep_logits && baseline->model) {
+        SAMP_TRY(samp_loaded_digest(baseline, o->baseline_exact, digest, error));
+        how.keep_logits = o->keep_logits;
+        how.baseline_digest = digest;
+    }
     json_t *list = json_array();
     samp_table table;
     samp_table_begin(&table, "lrrrrrrrr", baseline->session ? 9 : 3, headers);

@@ -5,8 +5,10 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "eval/compare.h"
+#include "eval/kept_logits.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { CHUNK = 64 }; /* tokens whose logits are in memory at a time */
 
@@ -21,6 +23,7 @@ typedef struct eval_run {
     size_t *starts; /* [n_windows+1] first value of each window */
     float *nll, *baseline_nll, *kl, *delta_p;
     size_t same_top;
+    samp_kept_logits *kept; /* the baseline's; NULL = not wanted */
 } eval_run;
 
 /* One chunk's positions, shared out to threads. */
@@ -62,7 +65,8 @@ static void score_positions(void *context, unsigned thread, unsigned n_threads)
 static samp_status eval_chunk(eval_run *run, const int32_t *window, size_t at, size_t n,
                               samp_error *error)
 {
-    for (int m = 0; m < 2; m++)
+    bool known = run->kept && samp_kept_logits_known(run->kept);
+    for (int m = 0; m < (known ? 1 : 2); m++)
         if (run->sessions[m])
             SAMP_TRY(samp_session_prefill(run->sessions[m], run->sequences[m], window + at,
                                           (uint32_t)n, true, run->logits[m], error));
@@ -71,6 +75,9 @@ static samp_status eval_chunk(eval_run *run, const int32_t *window, size_t at, s
     size_t begin = at > first ? at : first,
            end = at + n < run->context - 1 ? at + n : run->context - 1;
     if (begin >= end) return SAMP_OK;
+    if (run->kept)
+        SAMP_TRY(samp_kept_logits_rows(run->kept, run->logits[1] + (begin - at) * run->vocab,
+                                       end - begin, error));
     chunk_job job = {.run = run,
                      .targets = window + begin + 1,
                      .first = begin - at,
@@ -99,6 +106,26 @@ static samp_status eval_windows(eval_run *run, const int32_t *tokens, samp_error
     }
     run->starts[run->n_windows] = run->n_values;
     return SAMP_OK;
+}
+
+/* Opens the kept logits of the windows that will run. */
+static samp_status open_kept(eval_run *run, const int32_t *tokens, samp_error *error)
+{
+    const samp_eval_options *o = run->options;
+    if (!o->keep_logits || !run->sessions[1]) return SAMP_OK;
+    samp_sha256 *hash;
+    char digest[SAMP_SHA256_HEX];
+    uint64_t scored = run->context - 1 - (o->second_half ? run->context / 2 : 0);
+    uint64_t numbers[] = {run->context, run->n_windows, run->vocab, o->second_half};
+    const char *backend = samp_session_describe(run->sessions[1]);
+    SAMP_TRY(samp_sha256_begin(&hash, error));
+    samp_sha256_update(hash, o->baseline_digest, strlen(o->baseline_digest));
+    samp_sha256_update(hash, backend, strlen(backend));
+    samp_sha256_update(hash, numbers, sizeof numbers);
+    samp_sha256_update(hash, tokens, run->n_windows * run->context * sizeof *tokens);
+    samp_sha256_end(hash, digest);
+    return samp_kept_logits_open(&run->kept, o->keep_logits, digest, run->n_windows * scored,
+                                 run->vocab, error);
 }
 
 static samp_estimate exp_estimate(samp_estimate e)
@@ -185,7 +212,10 @@ samp_status samp_eval_tokens(samp_session *candidate, samp_session *baseline, co
         run.n_windows = options->max_windows;
     double start = samp_clock();
     samp_status status = eval_allocate(&run, error);
+    if (status == SAMP_OK) status = open_kept(&run, tokens, error);
     if (status == SAMP_OK) status = eval_windows(&run, tokens, error);
+    samp_status closed = samp_kept_logits_close(run.kept, status == SAMP_OK ? error : NULL);
+    if (status == SAMP_OK) status = closed;
     if (status == SAMP_OK) summarize(&run, result);
     result->seconds = samp_clock() - start;
     eval_release(&run);

@@ -13,7 +13,10 @@
 typedef struct samp_eval_options {
     uint32_t context; /* tokens a window, 2 … the sessions' context; 0 = 512 */
     bool second_half;
-    uint32_t max_windows;   /* 0 = all */
+    uint32_t max_windows; /* 0 = all */
+    /* Folder in which the baseline's logits are kept, or from which they are taken when they are of
+     * this baseline (named by baseline_digest) and these windows; NULL = the baseline runs. */
+    const char *keep_logits, *baseline_digest;
     samp_progress progress; /* "evaluate", tokens */
 } samp_eval_options;
 
