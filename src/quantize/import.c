@@ -79,8 +79,9 @@ static samp_status plan_weights(const samp_import_source *source, const samp_for
 }
 
 static samp_status rows_of(void *context, size_t weight, uint64_t row0, uint64_t n_rows, float *out,
-                           samp_error *error)
+                           void *codes, bool *encoded, samp_error *error)
 {
+    (void)codes, (void)encoded;
     const samp_import_source *source = context;
     samp_role role;
     uint32_t layer;

@@ -177,17 +177,19 @@ static samp_status fingerprint(quantize_job *job, char hex[SAMP_SHA256_HEX], sam
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
+/* The source's formats have one part (plan_weight), and are written as they are where they stay. */
 static samp_status rows_of(void *context, size_t index, uint64_t row0, uint64_t n_rows, float *out,
-                           samp_error *error)
+                           void *codes, bool *encoded, samp_error *error)
 {
     const quantize_job *job = context;
     const samp_weight_ref *source = samp_model_at(job->model, index);
-    void *scales[SAMP_PARTS_MAX] = {0}; /* float formats have none */
-    SAMP_TRY(samp_model_read_rows(job->model, source, row0, n_rows, scales, out, error));
-    if (!job->forget) return SAMP_OK;
+    samp_checkpoint *checkpoint = samp_model_checkpoint(job->model);
     uint64_t at, bytes;
     SAMP_TRY(samp_panel_range(source->format, &source->layout, row0, n_rows, &at, &bytes, error));
-    samp_checkpoint_forget(samp_model_checkpoint(job->model), source->parts[0], at, bytes);
+    SAMP_TRY(samp_checkpoint_read(checkpoint, source->parts[0], at, codes, bytes, error));
+    if (job->forget) samp_checkpoint_forget(checkpoint, source->parts[0], at, bytes);
+    source->format->decode(&source->layout, (const void *[]){codes}, row0, n_rows, out);
+    *encoded = source->format == job->weights[index].format;
     return SAMP_OK;
 }
 

@@ -1,9 +1,10 @@
 /* The streaming loop: each thread takes its share of a weight's row panels, reads one, checks that
- * its values are finite, encodes it, and writes its codes to their fixed place. Scale parts are
+ * its values are finite, encodes it (unless it comes encoded), and writes its codes to their place. Scale parts are
  * collected whole and written when the weight is complete. */
 #include "quantize/writer.h"
 #include "base/half.h"
 #include "base/memory.h"
+#include "format/convert.h"
 #include "format/feedback.h"
 #include "model/model.h"
 
@@ -38,16 +39,6 @@ typedef struct write_job {
     const samp_progress *progress;
 } write_job;
 
-/* Whether any magnitude, as float bits, is at least `limit` (NaN's bits are above infinity's). The
- * sign of a difference is collected: this needs no comparison, so that every compiler vectorizes
- * it. */
-static bool reaches(const float *w, uint64_t n, uint32_t limit)
-{
-    uint32_t signs = 0;
-    for (uint64_t i = 0; i < n; i++) signs |= limit - 1 - (samp_float_bits(w[i]) & 0x7fffffff);
-    return signs >> 31;
-}
-
 /* Magnitude (as float bits) from which a plain float format would round to infinity. */
 static uint32_t overflow_bits(const samp_format *format)
 {
@@ -61,7 +52,7 @@ static samp_status check_values(const samp_artifact_weight *weight, const float 
 {
     uint64_t cols = weight->layout.cols, n = n_rows * cols;
     uint32_t limit = overflow_bits(weight->format);
-    if (!reaches(w, n, limit)) return SAMP_OK;
+    if (samp_floats_magnitude(w, n) < limit) return SAMP_OK;
     uint64_t i = 0;
     while ((samp_float_bits(w[i]) & 0x7fffffff) < limit) i++;
     unsigned long long row = row0 + i / cols, col = i % cols;
@@ -81,15 +72,19 @@ static samp_status write_panel(write_job *job, write_lane *lane, uint64_t row0, 
 {
     const samp_artifact_weight *weight = &job->weights[job->weight];
     samp_error *error = &lane->error;
-    SAMP_TRY(
-        job->source->rows(job->source->context, job->weight, row0, n_rows, lane->floats, error));
+    bool encoded = false;
+    SAMP_TRY(job->source->rows(job->source->context, job->weight, row0, n_rows, lane->floats,
+                               lane->codes, &encoded, error));
     SAMP_TRY(check_values(weight, lane->floats, row0, n_rows, error));
-    void *parts[SAMP_PARTS_MAX];
-    memcpy(parts, job->parts, sizeof parts);
-    parts[0] = lane->codes;
-    samp_encode_options options = job->options;
-    options.room = lane->feedback;
-    weight->format->encode(&weight->layout, lane->floats, row0, n_rows, &options, parts, job->work);
+    if (!encoded) {
+        void *parts[SAMP_PARTS_MAX];
+        memcpy(parts, job->parts, sizeof parts);
+        parts[0] = lane->codes;
+        samp_encode_options options = job->options;
+        options.room = lane->feedback;
+        weight->format->encode(&weight->layout, lane->floats, row0, n_rows, &options, parts,
+                               job->work);
+    }
     uint64_t at, bytes;
     SAMP_TRY(samp_panel_range(weight->format, &weight->layout, row0, n_rows, &at, &bytes, error));
     return samp_artifact_write(job->artifact, job->weight, 0, at, lane->codes, bytes, error);

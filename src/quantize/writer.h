@@ -10,9 +10,11 @@
  */
 typedef struct samp_row_source {
     /* Rows row0 … row0+n_rows-1 of weight `weight` (an index into the artifact's weights) as
-     * floats, out [n_rows][cols]. row0 is a multiple of SAMP_PANEL_ROWS. */
+     * floats, out [n_rows][cols]. row0 is a multiple of SAMP_PANEL_ROWS. codes, 4 bytes a weight, is
+     * scratch; when the source has them in the artifact's format they are left there, and *encoded
+     * is set. */
     samp_status (*rows)(void *context, size_t weight, uint64_t row0, uint64_t n_rows, float *out,
-                        samp_error *error);
+                        void *codes, bool *encoded, samp_error *error);
     /* Options of weight `weight`'s encode, asked for when its turn comes; they hold until the next is asked for. NULL =
      * plain rounding everywhere. */
     samp_status (*options)(void *context, size_t weight, samp_encode_options *out,

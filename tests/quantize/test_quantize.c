@@ -259,6 +259,9 @@ static void test_values_that_cannot_be_quantized(void **state)
     poke(f, "lm_head.weight", 3, 65504.0f); /* bf16 65536 rounds to infinity in fp16 */
     expect_error(f, &options, SAMP_NUMERIC, "more than fp16 can hold");
     poke(f, "lm_head.weight", 3, 60000.0f);
+    poke(f, "model.norm.weight", 7, NAN); /* stays as it is: copied, and checked all the same */
+    expect_error(f, &options, SAMP_NUMERIC, "model.norm.weight: the weight in row 0, column 7");
+    poke(f, "model.norm.weight", 7, 1.0f);
     quantize(f, &options);
 }
 
