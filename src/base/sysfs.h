@@ -1,5 +1,5 @@
-/* The small text files of /proc and /sys, below a root: "" for this machine, a folder with a made-up
- * tree for tests. What they hold is not trusted: texts are cut, numbers range-checked. */
+/* The small text files of /proc and /sys, below a root: "" for this machine, a folder with a
+ * made-up tree for tests. What they hold is not trusted: texts are cut, numbers range-checked. */
 #ifndef SAMP_BASE_SYSFS_H
 #define SAMP_BASE_SYSFS_H
 
@@ -15,8 +15,8 @@ bool samp_sysfs_number(const char *root, const char *path, uint64_t max, uint64_
 /* How many processors or nodes a list such as "0-3,8" names, 0 when it is empty or malformed (at
  * most 65,536 are counted). */
 unsigned samp_sysfs_count_list(const char *list);
-/* The number after "key:" in a text of such lines (/proc/meminfo: "MemTotal:  2048 kB"), without its
- * unit; false when there is none. */
+/* The number after "key:" in a text of such lines (/proc/meminfo: "MemTotal:  2048 kB"), without
+ * its unit; false when there is none. */
 bool samp_sysfs_value(const char *text, const char *key, uint64_t *out);
 
 #endif

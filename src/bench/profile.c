@@ -18,7 +18,7 @@
 enum { N_SHAPES = 3, N_BATCHES = 3, KERNELS_MAX = 2 * SAMP_FORMAT_COUNT, PASSES_MAX = 256 };
 static const uint64_t shapes[N_SHAPES][2] = {{576, 576}, {576, 1536}, {2048, 2048}};
 static const uint32_t batches[N_BATCHES] = {1, 16, 256};
-static const size_t least_set = (size_t)64 << 20, largest_set = (size_t)256 << 20;
+static const size_t least_set = (size_t)64 << 20, largest_set = (size_t)128 << 20;
 
 static uint64_t widest(int side)
 {
@@ -131,6 +131,13 @@ static samp_status measure_shape(samp__profiler *p, samp_kernel *kernel, const u
     return status;
 }
 
+static bool has_integer_products(const samp_format *format)
+{
+    samp_layout layout;
+    return format->layout(shapes[0][0], shapes[0][1], &layout, NULL) == SAMP_OK &&
+           samp_integer_group(&layout, format->id) > 0;
+}
+
 /* The kernels there are: a format with integer products has one for each precision of its input.
  * fp32 is left out: nothing is planned in it. */
 static samp_status list_kernels(samp_hardware *out, const char *source, samp_error *error)
@@ -138,11 +145,8 @@ static samp_status list_kernels(samp_hardware *out, const char *source, samp_err
     out->kernels = samp_arena_alloc(&out->arena, KERNELS_MAX, sizeof *out->kernels);
     for (int f = 0; f < SAMP_FORMAT_COUNT && out->kernels; f++) {
         const samp_format *format = samp_format_get((samp_format_id)f);
-        samp_layout layout;
         if (format->id == SAMP_FORMAT_FP32) continue;
-        SAMP_TRY(format->layout(shapes[0][0], shapes[0][1], &layout, error));
-        bool integers = samp_integer_group(&layout, format->id) > 0;
-        for (int bits = integers ? 8 : 16; bits <= 16; bits += 8) {
+        for (int bits = has_integer_products(format) ? 8 : 16; bits <= 16; bits += 8) {
             samp_kernel *kernel = &out->kernels[out->n_kernels];
             *kernel = (samp_kernel){.format = format, .activation_bits = bits, .source = source};
             kernel->times =
@@ -154,12 +158,12 @@ static samp_status list_kernels(samp_hardware *out, const char *source, samp_err
     return out->kernels ? SAMP_OK : samp_fail(error, SAMP_NOMEM, "out of memory for a profile");
 }
 
-/* The best rate any product reached, by how it multiplies: INT8 where integers meet 8-bit inputs. */
+/* The best rate any product reached, by how it multiplies. */
 static void find_rates(samp_hardware *out, const char *source)
 {
     for (size_t k = 0; k < out->n_kernels; k++) {
         const samp_kernel *kernel = &out->kernels[k];
-        bool integers = kernel->format->native & SAMP_NATIVE_CPU_INT8;
+        bool integers = has_integer_products(kernel->format);
         samp_figure *rate = &out->rates[integers ? SAMP_MULTIPLY_INT8 : SAMP_MULTIPLY_FLOAT16];
         for (size_t i = 0; i < kernel->n_times; i++) {
             const samp_kernel_time *t = &kernel->times[i];
@@ -194,7 +198,7 @@ static samp_status measure_memory(samp__profiler *p, unsigned n_threads, samp_er
     samp_pool *pool;
     samp_bandwidth bandwidth;
     SAMP_TRY(samp_pool_create(&pool, n_threads, error));
-    samp_status status = samp_measure_bandwidth(pool, largest_set, 0.5, &bandwidth, error);
+    samp_status status = samp_measure_bandwidth(pool, p->working_set, 0.5, &bandwidth, error);
     samp_pool_release(pool);
     if (status != SAMP_OK) return status;
     p->out->bandwidth = (samp_figure){bandwidth.bytes_per_second, p->source};

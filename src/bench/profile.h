@@ -11,9 +11,10 @@ typedef struct samp_profile_options {
     const char *name;    /* of the profile */
     const char *backend; /* NULL or "cpu": built in; else samp-backend-NAME.so */
     unsigned n_threads;  /* 0 = what affinity and cgroup allow */
-    size_t working_set;  /* bytes of weights a pass goes through; 0 = twice the last-level cache, 64
-                            to 256 MiB: what a model finds that no cache holds */
-    double pass_seconds; /* least time each product is repeated for; 0 = 0.05 */
+    /* Bytes of weights a pass goes through, as of the model that is planned for: one that fits a
+     * cache is faster. 0 = twice the last-level cache, 64 to 128 MiB. */
+    size_t working_set;
+    double pass_seconds;    /* least time each product is repeated for; 0 = 0.05 */
     samp_progress progress; /* "profile", products measured */
 } samp_profile_options;
 

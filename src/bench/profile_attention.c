@@ -1,5 +1,5 @@
-/* Times of attention: a new token of one or more sequences, to the positions before it, FP16 keys and
- * values. Layers of a KV store are read one after the other, as a model reads them. */
+/* Times of attention: a new token of one or more sequences, to the positions before it, FP16 keys
+ * and values. Layers of a KV store are read one after the other, as a model reads them. */
 #include "base/memory.h"
 #include "bench/profile_internal.h"
 

@@ -1,14 +1,23 @@
 /* The products of a whole model beside the sum of their single times.
  *
  * Products that follow one another disturb each other: another matrix's inputs, another stream of
- * weights, other pages. A made-up model (SmolLM2-135M's layers, a small head) is run in the widest
- * and in the narrowest format whose products are integers; the mean ratio corrects the laws. */
+ * weights, other pages. A made-up model (layers as SmolLM2-135M's, as many as fill the working set,
+ * and a small head) is run in the widest and in the narrowest format whose products are integers;
+ * the mean ratio corrects the laws. */
 #include "base/memory.h"
 #include "bench/encoded.h"
 #include "bench/profile_internal.h"
 #include "model/model.h"
 
-enum { LAYERS = 30, DIM = 576, KV = 192, HIDDEN = 1536, VOCABULARY = 7168, WEIGHTS = 8 };
+enum {
+    LAYERS_MIN = 8,
+    LAYERS_MAX = 128,
+    DIM = 576,
+    KV = 192,
+    HIDDEN = 1536,
+    VOCABULARY = 7168,
+    WEIGHTS = 8
+};
 
 /* q, k, v, o, gate, up, down; the head is the last. */
 static const uint64_t sides[WEIGHTS][2] = {{DIM, DIM},    {KV, DIM},        {KV, DIM},
@@ -16,7 +25,8 @@ static const uint64_t sides[WEIGHTS][2] = {{DIM, DIM},    {KV, DIM},        {KV,
                                            {DIM, HIDDEN}, {VOCABULARY, DIM}};
 
 struct samp__made_up_model {
-    samp_weight *layers[LAYERS][WEIGHTS - 1], *head;
+    samp_weight *layers[LAYERS_MAX][WEIGHTS - 1], *head;
+    int n_layers;
     samp_tensor *x, *qkv[3], *gate_up[2], *logits;
 };
 
@@ -46,9 +56,15 @@ static samp_status make_model(samp__profiler *p, const samp_kernel *kernel, samp
         SAMP_TRY(p->backend->tensor_create(p->device, VOCABULARY, tensors[i], error));
         SAMP_TRY(p->backend->tensor_set(p->device, *tensors[i], p->values, VOCABULARY, error));
     }
-    for (int l = 0; l < LAYERS; l++)
-        for (int w = 0; w < WEIGHTS - 1; w++)
-            SAMP_TRY(make_weight(p, kernel, w, &m->layers[l][w], error));
+    size_t bytes = 0;
+    for (m->n_layers = 0; m->n_layers < LAYERS_MAX; m->n_layers++) {
+        if (m->n_layers >= LAYERS_MIN && bytes >= p->working_set) break;
+        for (int w = 0; w < WEIGHTS - 1; w++) {
+            samp_weight **weight = &m->layers[m->n_layers][w];
+            SAMP_TRY(make_weight(p, kernel, w, weight, error));
+            bytes += p->backend->weight_bytes(*weight);
+        }
+    }
     return make_weight(p, kernel, WEIGHTS - 1, &m->head, error);
 }
 
@@ -59,7 +75,7 @@ static void release_model(samp__profiler *p)
                               m->gate_up[0], m->gate_up[1], m->logits};
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
         if (tensors[i]) p->backend->tensor_release(p->device, tensors[i]);
-    for (int l = 0; l < LAYERS; l++)
+    for (int l = 0; l < LAYERS_MAX; l++)
         for (int w = 0; w < WEIGHTS - 1; w++)
             if (m->layers[l][w]) p->backend->weight_release(p->device, m->layers[l][w]);
     if (m->head) p->backend->weight_release(p->device, m->head);
@@ -74,7 +90,7 @@ static void enqueue_model(samp__profiler *p, const samp_batch *batch, size_t i)
     samp_input norm = {.kind = SAMP_INPUT_NORM, .x = m->x, .gain = p->gain, .eps = 1e-5f};
     samp_input plain = {.kind = SAMP_INPUT_PLAIN, .x = m->qkv[0]};
     samp_input gated = {.kind = SAMP_INPUT_SILU, .x = m->gate_up[0], .y = m->gate_up[1]};
-    for (int l = 0; l < LAYERS; l++) {
+    for (int l = 0; l < m->n_layers; l++) {
         const samp_weight *const *w = (const samp_weight *const *)m->layers[l];
         p->backend->matmul(p->device, n, &norm, 3, w, m->qkv, false);
         p->backend->matmul(p->device, n, &plain, 1, w + 3, &m->x, false);
@@ -86,12 +102,12 @@ static void enqueue_model(samp__profiler *p, const samp_batch *batch, size_t i)
 }
 
 /* What the laws say: products that share an input are one. */
-static double sum_of_parts(const samp_kernel_law *law)
+static double sum_of_parts(const samp_kernel_law *law, int n_layers)
 {
-    return LAYERS * (samp_kernel_law_seconds(law, DIM + 2 * KV, DIM, 1) +
-                     samp_kernel_law_seconds(law, DIM, DIM, 1) +
-                     samp_kernel_law_seconds(law, 2 * HIDDEN, DIM, 1) +
-                     samp_kernel_law_seconds(law, DIM, HIDDEN, 1)) +
+    return n_layers * (samp_kernel_law_seconds(law, DIM + 2 * KV, DIM, 1) +
+                       samp_kernel_law_seconds(law, DIM, DIM, 1) +
+                       samp_kernel_law_seconds(law, 2 * HIDDEN, DIM, 1) +
+                       samp_kernel_law_seconds(law, DIM, HIDDEN, 1)) +
            samp_kernel_law_seconds(law, VOCABULARY, DIM, 1);
 }
 
@@ -103,8 +119,8 @@ static samp_status measure(samp__profiler *p, const samp_kernel *kernel, double 
     samp_status status = make_model(p, kernel, error);
     if (status == SAMP_OK)
         status = samp__profile_passes(p, &batch, 1, enqueue_model, &seconds, error);
+    *ratio = seconds / sum_of_parts(&kernel->law, p->model->n_layers);
     release_model(p);
-    *ratio = seconds / sum_of_parts(&kernel->law);
     return status;
 }
 

@@ -4,13 +4,12 @@
 #include "command/command.h"
 #include "command/terminal.h"
 #include "doctor/doctor.h"
-#include "file/file.h"
 
 #include <string.h>
 
 typedef struct doctor_options {
     const char *profile, *folder, *backend;
-    int64_t threads;
+    int64_t threads, model_bytes;
     bool json;
 } doctor_options;
 
@@ -24,6 +23,9 @@ static const samp_option options[] = {
                 .help = "folder whose disk is looked at"),
     SAMP_OPTION(doctor_options, INTEGER, threads, "threads", 't', "N", .max = 256, .initial = "0",
                 .help = "threads of --profile; 0 = what affinity and cgroup allow"),
+    SAMP_OPTION(doctor_options, BYTES, model_bytes, "model-bytes", 0, "BYTES", .max = 4e9,
+                .help = "bytes of weights --profile goes through: those of the model, when a cache "
+                        "holds it; 0 = more than most caches do"),
     SAMP_OPTION(doctor_options, TEXT, backend, "backend", 0, "NAME", .initial = "cpu",
                 .help = "backend of --profile: cpu, or the NAME of a samp-backend-NAME.so"),
     SAMP_OPTION(doctor_options, FLAG, json, "json", 0, NULL, .help = "print JSON"),
@@ -185,18 +187,6 @@ static void name_of(const char *path, char out[64])
     snprintf(out, 64, "%.*s", (int)(n < 63 ? n : 63), n ? name : "machine");
 }
 
-static samp_status write_profile(const doctor_options *o, const samp_hardware *hardware,
-                                 samp_error *error)
-{
-    json_t *json = samp_hardware_json(hardware);
-    char *text = json ? json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) : NULL;
-    json_decref(json);
-    if (!text) return samp_fail(error, SAMP_NOMEM, "out of memory for the profile");
-    samp_status status = samp_file_write(o->profile, text, strlen(text), error);
-    free(text);
-    return status;
-}
-
 static int run_profile(const doctor_options *o, samp_error *error)
 {
     char name[64];
@@ -205,13 +195,14 @@ static int run_profile(const doctor_options *o, samp_error *error)
     samp_profile_options how = {.name = name,
                                 .backend = o->backend,
                                 .n_threads = (unsigned)o->threads,
+                                .working_set = (size_t)o->model_bytes,
                                 .progress = samp_meter_start(&meter, "products")};
     samp_hardware hardware;
     double start = samp_clock();
     samp_status status = samp_profile_measure(&hardware, &how, error);
     samp_meter_stop(&meter);
     if (status != SAMP_OK) return SAMP_EXIT_ERROR;
-    status = write_profile(o, &hardware, error);
+    status = samp_hardware_save(&hardware, o->profile, error);
     if (status == SAMP_OK && o->json)
         status = samp_print_json(samp_hardware_json(&hardware), error);
     else if (status == SAMP_OK)

@@ -152,16 +152,19 @@ static samp_status print_front(const samp_sensitivity *s, const samp_plan_option
         n++;
     }
     points[at] = own;
-    static const char *const headers[] = {"files", "predicted KL", "ms", ""};
+    bool timed = how->hardware != NULL;
+    const char *headers[] = {"files", "predicted KL", timed ? "ms" : "", ""};
+    size_t columns = timed ? 4 : 3;
     samp_table table;
-    samp_table_begin(&table, "rrrl", 4, headers);
+    samp_table_begin(&table, timed ? "rrrl" : "rrl", columns, headers);
     for (size_t i = 0; i < n; i++) {
-        char size[32], cost[32], ms[32] = "";
+        char size[32], cost[32], ms[32];
         snprintf(cost, sizeof cost, "%.5f", points[i].kl);
-        if (how->hardware) snprintf(ms, sizeof ms, "%.3f", points[i].seconds * 1e3);
-        const char *cells[] = {samp_show_bytes(size, (double)points[i].bytes), cost, ms,
-                               i == at ? "<- this plan" : ""};
-        samp_table_row(&table, 4, cells);
+        snprintf(ms, sizeof ms, "%.3f", points[i].seconds * 1e3);
+        const char *mark = i == at ? "<- this plan" : "";
+        const char *cells[] = {samp_show_bytes(size, (double)points[i].bytes), cost,
+                               timed ? ms : mark, mark};
+        samp_table_row(&table, columns, cells);
     }
     puts("\nThe Pareto front: what other budgets would give");
     samp_table_print(&table, stdout);

@@ -25,8 +25,9 @@ static void clean(char *text)
         if (*at < 0x20 || *at >= 0x7f) *at = '?';
 }
 
-static void add(samp_doctor *doctor, samp_doctor_group group, samp_verdict verdict,
-                const char *command, const char *format, va_list arguments)
+__attribute__((format(printf, 5, 0))) static void add(samp_doctor *doctor, samp_doctor_group group,
+                                                      samp_verdict verdict, const char *command,
+                                                      const char *format, va_list arguments)
 {
     if (doctor->n_checks == SAMP_DOCTOR_CHECKS_MAX) return; /* 64 GPUs and more */
     samp_check *check = &doctor->checks[doctor->n_checks++];

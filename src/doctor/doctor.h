@@ -48,8 +48,8 @@ enum {
     SAMP_DOCTOR_FORMATS_MAX = 4
 };
 
-/* A model in some formats: bytes of its weights, whether they and 4,096 positions of keys and values
- * fit, and the most tokens a second that reading them allows. */
+/* A model in some formats: bytes of its weights, whether they and 4,096 positions of keys and
+ * values fit, and the most tokens a second that reading them allows. */
 typedef struct samp_doctor_fit {
     char name[64];
     struct {

@@ -74,6 +74,8 @@ samp_status samp_hardware_parse(samp_hardware *out, const json_t *root, const ch
 void samp_hardware_release(samp_hardware *hardware);
 /* The profile as JSON, without what is derived; NULL when out of memory. */
 json_t *samp_hardware_json(const samp_hardware *hardware);
+/* Writes it for people, a member or a kernel a line; the file appears whole or not at all. */
+samp_status samp_hardware_save(const samp_hardware *hardware, const char *path, samp_error *error);
 
 /* Built-in profiles: name and text of each (profiles/NAME.json). */
 typedef struct samp_hardware_builtin {

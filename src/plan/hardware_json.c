@@ -1,7 +1,10 @@
 /* Profiles of hardware from and to JSON. What is read comes from anywhere: every size is capped. */
 #include "plan/hardware.h"
 
+#include "file/file.h"
+
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { KERNELS_MAX = 128, TIMES_MAX = 4096, TEXT_MAX = 1024 };
@@ -217,4 +220,41 @@ json_t *samp_hardware_json(const samp_hardware *hardware)
     if (good) return root;
     json_decref(root);
     return NULL;
+}
+
+static void append(samp_buffer *to, const json_t *value)
+{
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+    if (text)
+        samp_buffer_text(to, text);
+    else
+        to->failed = true;
+    free(text);
+}
+
+samp_status samp_hardware_save(const samp_hardware *hardware, const char *path, samp_error *error)
+{
+    json_t *root = samp_hardware_json(hardware), *value;
+    samp_buffer text = {.failed = root == NULL};
+    const char *key, *separator = "{\n";
+    json_object_foreach(root, key, value)
+    {
+        samp_buffer_printf(&text, "%s \"%s\": ", separator, key);
+        separator = ",\n";
+        if (!json_is_array(value)) {
+            append(&text, value);
+            continue;
+        }
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            samp_buffer_text(&text, i ? ",\n  " : "[\n  ");
+            append(&text, json_array_get(value, i));
+        }
+        samp_buffer_text(&text, "]");
+    }
+    samp_buffer_text(&text, "\n}\n");
+    json_decref(root);
+    samp_status status = samp_buffer_ok(&text, error);
+    if (status == SAMP_OK) status = samp_file_write(path, text.data, text.length, error);
+    samp_buffer_release(&text);
+    return status;
 }

@@ -4,7 +4,9 @@
 #include "support/cmocka_all.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static samp_error error;
 
@@ -100,6 +102,18 @@ static void wrong_profiles_are_named(void **state)
     json_t *again = samp_hardware_json(&h);
     assert_true(json_equal(again, good)); /* what is read can be written */
     json_decref(again);
+    char path[] = "/tmp/samp-hardware-XXXXXX.json";
+    int file = mkstemps(path, 5);
+    assert_true(file >= 0);
+    close(file);
+    assert_int_equal(samp_hardware_save(&h, path, &error), SAMP_OK);
+    samp_hardware_release(&h);
+    assert_int_equal(samp_hardware_load(&h, path, &error), SAMP_OK); /* and read from a file */
+    again = samp_hardware_json(&h);
+    assert_true(json_equal(again, good));
+    json_decref(again);
+    assert_int_equal(unlink(path), 0);
+    assert_int_not_equal(samp_hardware_save(&h, "/no/such/folder/x.json", &error), SAMP_OK);
     samp_hardware_release(&h);
     static const struct {
         const char *member, *json, *word;
@@ -141,7 +155,7 @@ static void wrong_profiles_are_named(void **state)
     json_decref(good);
 }
 
-/* Measured where measured, else the longer of reading and multiplying; never faster than the rate. */
+/* Measured where measured, else the longer of reading and multiplying; never above the rate. */
 static void times_follow_measurement_then_limits(void **state)
 {
     (void)state;
