@@ -2,6 +2,7 @@
 #include "quantize/import.h"
 #include "base/memory.h"
 #include "file/manifest.h"
+#include "format/convert.h"
 #include "quantize/import_source.h"
 #include "quantize/writer.h"
 
@@ -78,15 +79,18 @@ static samp_status plan_weights(const samp_import_source *source, const samp_for
     return SAMP_OK;
 }
 
-static samp_status rows_of(void *context, size_t weight, uint64_t row0, uint64_t n_rows, float *out,
-                           void *codes, bool *encoded, samp_error *error)
+static samp_status rows_of(void *context, size_t weight, uint64_t row0, uint64_t n_rows,
+                           samp_row_panel *out, samp_error *error)
 {
-    (void)codes, (void)encoded;
     const samp_import_source *source = context;
     samp_role role;
     uint32_t layer;
     samp_weight_at(&source->config, weight, &role, &layer);
-    return source->rows(source, role, layer, row0, n_rows, out, error);
+    uint64_t rows, cols;
+    samp_role_shape(role, &source->config, &rows, &cols);
+    SAMP_TRY(source->rows(source, role, layer, row0, n_rows, out->floats, error));
+    out->magnitude = samp_magnitude_bits(SAMP_F32, out->floats, n_rows * cols);
+    return SAMP_OK;
 }
 
 static samp_status write_tokenizer(const samp_import_source *source, const char *tokenizer_path,

@@ -2,6 +2,7 @@
  * writer.h how weights stream. */
 #include "quantize/quantize.h"
 #include "base/memory.h"
+#include "format/convert.h"
 #include "format/feedback.h"
 #include "quantize/input_moments.h"
 #include "quantize/writer.h"
@@ -178,18 +179,22 @@ static samp_status fingerprint(quantize_job *job, char hex[SAMP_SHA256_HEX], sam
 /* ---- weights --------------------------------------------------------------------------------- */
 
 /* The source's formats have one part (plan_weight), and are written as they are where they stay. */
-static samp_status rows_of(void *context, size_t index, uint64_t row0, uint64_t n_rows, float *out,
-                           void *codes, bool *encoded, samp_error *error)
+static samp_status rows_of(void *context, size_t index, uint64_t row0, uint64_t n_rows,
+                           samp_row_panel *out, samp_error *error)
 {
     const quantize_job *job = context;
     const samp_weight_ref *source = samp_model_at(job->model, index);
     samp_checkpoint *checkpoint = samp_model_checkpoint(job->model);
     uint64_t at, bytes;
     SAMP_TRY(samp_panel_range(source->format, &source->layout, row0, n_rows, &at, &bytes, error));
-    SAMP_TRY(samp_checkpoint_read(checkpoint, source->parts[0], at, codes, bytes, error));
+    SAMP_TRY(samp_checkpoint_read(checkpoint, source->parts[0], at, out->codes, bytes, error));
     if (job->forget) samp_checkpoint_forget(checkpoint, source->parts[0], at, bytes);
-    source->format->decode(&source->layout, (const void *[]){codes}, row0, n_rows, out);
-    *encoded = source->format == job->weights[index].format;
+    out->magnitude = samp_magnitude_bits(source->layout.parts[0].dtype, out->codes,
+                                         n_rows * source->layout.cols);
+    out->encoded = source->format == job->weights[index].format;
+    if (!out->encoded)
+        source->format->decode(&source->layout, (const void *[]){out->codes}, row0, n_rows,
+                               out->floats);
     return SAMP_OK;
 }
 

@@ -1,10 +1,9 @@
-/* The streaming loop: each thread takes its share of a weight's row panels, reads one, checks that
- * its values are finite, encodes it (unless it comes encoded), and writes its codes to their place. Scale parts are
- * collected whole and written when the weight is complete. */
+/* The streaming loop: each thread takes its share of a weight's row panels, gets one, checks that its
+ * values are finite, encodes it (unless it comes encoded), and writes its codes to their place.
+ * Scale parts are collected whole and written when the weight is complete. */
 #include "quantize/writer.h"
 #include "base/half.h"
 #include "base/memory.h"
-#include "format/convert.h"
 #include "format/feedback.h"
 #include "model/model.h"
 
@@ -47,13 +46,11 @@ static uint32_t overflow_bits(const samp_format *format)
     return 0x7f800000;
 }
 
-static samp_status check_values(const samp_artifact_weight *weight, const float *w, uint64_t row0,
-                                uint64_t n_rows, samp_error *error)
+/* Names the first weight of magnitude `limit` or more. */
+static samp_status refuse_value(const samp_artifact_weight *weight, const float *w, uint64_t row0,
+                                uint32_t limit, samp_error *error)
 {
-    uint64_t cols = weight->layout.cols, n = n_rows * cols;
-    uint32_t limit = overflow_bits(weight->format);
-    if (samp_floats_magnitude(w, n) < limit) return SAMP_OK;
-    uint64_t i = 0;
+    uint64_t cols = weight->layout.cols, i = 0;
     while ((samp_float_bits(w[i]) & 0x7fffffff) < limit) i++;
     unsigned long long row = row0 + i / cols, col = i % cols;
     if ((samp_float_bits(w[i]) & 0x7fffffff) >= 0x7f800000)
@@ -72,11 +69,16 @@ static samp_status write_panel(write_job *job, write_lane *lane, uint64_t row0, 
 {
     const samp_artifact_weight *weight = &job->weights[job->weight];
     samp_error *error = &lane->error;
-    bool encoded = false;
-    SAMP_TRY(job->source->rows(job->source->context, job->weight, row0, n_rows, lane->floats,
-                               lane->codes, &encoded, error));
-    SAMP_TRY(check_values(weight, lane->floats, row0, n_rows, error));
-    if (!encoded) {
+    samp_row_panel panel = {.floats = lane->floats, .codes = lane->codes};
+    SAMP_TRY(job->source->rows(job->source->context, job->weight, row0, n_rows, &panel, error));
+    uint32_t limit = overflow_bits(weight->format);
+    if (panel.magnitude >= limit) {
+        if (panel.encoded)
+            weight->format->decode(&weight->layout, (const void *[]){lane->codes}, row0, n_rows,
+                                   lane->floats);
+        return refuse_value(weight, lane->floats, row0, limit, error);
+    }
+    if (!panel.encoded) {
         void *parts[SAMP_PARTS_MAX];
         memcpy(parts, job->parts, sizeof parts);
         parts[0] = lane->codes;

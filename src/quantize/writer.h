@@ -6,15 +6,21 @@
 #include "base/clock.h"
 #include "quantize/artifact.h"
 
+/* Some rows of a weight, as a source gives them. */
+typedef struct samp_row_panel {
+    float *floats;      /* [n_rows][cols]; need not be filled when encoded */
+    void *codes;        /* 4 bytes a weight: scratch, or the artifact's bytes when encoded */
+    bool encoded;       /* set when the source has the rows in the artifact's format */
+    uint32_t magnitude; /* of the largest weight, as a float's bits */
+} samp_row_panel;
+
 /* Where weights come from. rows() may be called from several threads at once, for different rows.
  */
 typedef struct samp_row_source {
-    /* Rows row0 … row0+n_rows-1 of weight `weight` (an index into the artifact's weights) as
-     * floats, out [n_rows][cols]. row0 is a multiple of SAMP_PANEL_ROWS. codes, 4 bytes a weight, is
-     * scratch; when the source has them in the artifact's format they are left there, and *encoded
-     * is set. */
-    samp_status (*rows)(void *context, size_t weight, uint64_t row0, uint64_t n_rows, float *out,
-                        void *codes, bool *encoded, samp_error *error);
+    /* Rows row0 … row0+n_rows-1 of weight `weight` (an index into the artifact's weights). row0 is a
+     * multiple of SAMP_PANEL_ROWS. */
+    samp_status (*rows)(void *context, size_t weight, uint64_t row0, uint64_t n_rows,
+                        samp_row_panel *out, samp_error *error);
     /* Options of weight `weight`'s encode, asked for when its turn comes; they hold until the next is asked for. NULL =
      * plain rounding everywhere. */
     samp_status (*options)(void *context, size_t weight, samp_encode_options *out,

@@ -5,6 +5,7 @@
 
 #include "base/half.h"
 #include "base/prng.h"
+#include "format/convert.h"
 
 #include <float.h>
 #include <math.h>
@@ -125,10 +126,44 @@ static void test_random(void **unused)
     }
 }
 
+/* The largest of a few values of either sign is found wherever it is; infinity and NaN are larger
+ * than every number. */
+static void test_magnitude(void **unused)
+{
+    (void)unused;
+    enum { N = 77 };
+    float values[N];
+    uint16_t halves[N], brains[N];
+    for (int i = 0; i < N; i++) {
+        values[i] = (i % 2 ? -0.25f : 0.125f) * (float)(i % 5);
+        halves[i] = samp_float_to_fp16(values[i]);
+        brains[i] = samp_float_to_bf16(values[i]);
+    }
+    static const float largest[] = {1.5f, -2, 65504, -INFINITY, NAN};
+    for (int at = 0; at < N; at++)
+        for (int k = 0; k < 5; k++) {
+            float before = values[at];
+            values[at] = largest[k];
+            halves[at] = samp_float_to_fp16(largest[k]);
+            brains[at] = samp_float_to_bf16(largest[k]);
+            uint32_t bits = samp_float_bits(largest[k]) & 0x7fffffff;
+            assert_int_equal(samp_magnitude_bits(SAMP_F32, values, N), bits);
+            assert_int_equal(samp_magnitude_bits(SAMP_F16, halves, N), bits);
+            uint32_t rounded = samp_float_bits(samp_bf16_to_float(brains[at])) & 0x7fffffff;
+            assert_int_equal(samp_magnitude_bits(SAMP_BF16, brains, N), rounded);
+            values[at] = before;
+            halves[at] = samp_float_to_fp16(before);
+            brains[at] = samp_float_to_bf16(before);
+        }
+    assert_int_equal(samp_magnitude_bits(SAMP_F32, values, 0), 0);
+    assert_int_equal(samp_magnitude_bits(SAMP_BF16, brains, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_value),
                                        cmocka_unit_test(test_beyond), cmocka_unit_test(test_nan),
-                                       cmocka_unit_test(test_random)};
+                                       cmocka_unit_test(test_random),
+                                       cmocka_unit_test(test_magnitude)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
