@@ -4,7 +4,7 @@ PREFIX  ?= /usr/local
 JOBS    ?= $(shell nproc)
 SAMP    := $(BUILD)/samp
 
-.PHONY: all setup models test demo bench install check-asan check-tsan fuzz format clean help
+.PHONY: all setup models test demo bench install check-asan check-arm64 check-tsan fuzz format clean help
 
 all: setup ## build the program (build/release/samp)
 	@cmake --preset release >/dev/null
@@ -19,7 +19,7 @@ models: all ## fetch and import the demo's model, for the tests that want a real
 test: models ## build and run every test
 	@ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure
 
-demo: all ## the whole journey on a real model: import, quantize, validate, compare
+demo: all ## the whole journey on a real model: import, sample, measure, plan, quantize, compare, report
 	@tools/demo.sh $(SAMP)
 
 bench: models ## this machine's speed on the demo's artifact beside its 16-bit original
@@ -31,6 +31,9 @@ install: all ## install program, backends, man pages and completions under PREFI
 check-asan: setup ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --preset asan >/dev/null && cmake --build build/asan -j $(JOBS)
 	@ctest --test-dir build/asan -j $(JOBS) --output-on-failure
+
+check-arm64: ## cross build for 64-bit ARM; its kernels' tests under qemu
+	@tools/check_arm64.sh $(JOBS)
 
 check-tsan: setup ## the tests that use threads under ThreadSanitizer
 	@cmake --preset tsan >/dev/null && cmake --build build/tsan -j $(JOBS)
