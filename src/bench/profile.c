@@ -83,7 +83,7 @@ samp_status samp__profile_passes(samp__profiler *p, const samp_batch *batch, siz
 {
     double took[PASSES_MAX], begin = samp_clock();
     int passes = 0;
-    for (int pass = -1; pass < 3 || samp_clock() - begin < p->pass_seconds; pass++) {
+    for (int pass = -1; pass < p->passes || samp_clock() - begin < p->pass_seconds; pass++) {
         p->backend->begin(p->device, batch);
         for (size_t i = 0; i < n; i++) enqueue(p, batch, i);
         double start = samp_clock();
@@ -243,6 +243,7 @@ samp_status samp_profile_measure(samp_hardware *out, const samp_profile_options 
     p->out = out;
     p->working_set = choose_working_set(o->working_set);
     p->pass_seconds = o->pass_seconds > 0 ? o->pass_seconds : 0.05;
+    p->passes = o->passes > 0 ? o->passes : 3;
     p->backend = samp_cpu_backend();
     samp_status status = SAMP_OK;
     if (o->backend && strcmp(o->backend, "cpu") != 0)

@@ -15,6 +15,7 @@ typedef struct samp_profile_options {
      * cache is faster. 0 = twice the last-level cache, 64 to 128 MiB. */
     size_t working_set;
     double pass_seconds;    /* least time each product is repeated for; 0 = 0.05 */
+    int passes;             /* and how often at least; 0 = 3 */
     samp_progress progress; /* "profile", products measured */
 } samp_profile_options;
 

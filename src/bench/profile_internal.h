@@ -14,6 +14,7 @@ typedef struct samp__profiler {
     const char *source; /* of every figure */
     size_t working_set;
     double pass_seconds;
+    int passes;
     float *values;                   /* random; weights and inputs are made of it */
     samp_tensor *in, *result, *gain; /* room for the largest product */
     samp_weight *copies[COPIES_MAX];
@@ -25,7 +26,7 @@ typedef struct samp__profiler {
 /* Enqueues the i-th of the things that a pass times. */
 typedef void samp__profile_enqueue(samp__profiler *p, const samp_batch *batch, size_t i);
 
-/* Passes over n things, at least three and for p->pass_seconds, after one that warms; *seconds is
+/* Passes over n things, at least p->passes and for p->pass_seconds, after one that warms; *seconds is
  * the median pass's time of one thing. */
 samp_status samp__profile_passes(samp__profiler *p, const samp_batch *batch, size_t n,
                                  samp__profile_enqueue *enqueue, double *seconds,
