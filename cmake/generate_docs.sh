@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# generate_docs.sh SAMP OUT: man pages and completions, from the program's own tables.
+# generate_docs.sh OUT SAMP…: man pages and completions, from the program's own tables. SAMP may be several words:
+# an emulator and the program.
 set -eu
-samp=$1 out=$2
+out=$1
+shift
 mkdir -p "$out/man1"
-"$samp" help --man samp >"$out/man1/samp.1"
-for command in $("$samp" --help | sed -n 's/^  \([a-z]\+\) .*/\1/p'); do
-    "$samp" help --man "$command" >"$out/man1/samp-$command.1"
+"$@" help --man samp >"$out/man1/samp.1"
+for command in $("$@" --help | sed -n 's/^  \([a-z]\+\) .*/\1/p'); do
+    "$@" help --man "$command" >"$out/man1/samp-$command.1"
 done
-"$samp" completion bash >"$out/samp.bash"
-"$samp" completion zsh >"$out/_samp"
+"$@" completion bash >"$out/samp.bash"
+"$@" completion zsh >"$out/_samp"

@@ -5,7 +5,8 @@ install(TARGETS samp RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS samp_backend_reference LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/samp)
 set(generated ${CMAKE_BINARY_DIR}/generated)
 add_custom_command(OUTPUT ${generated}/done
-  COMMAND ${CMAKE_SOURCE_DIR}/cmake/generate_docs.sh $<TARGET_FILE:samp> ${generated}
+  COMMAND ${CMAKE_SOURCE_DIR}/cmake/generate_docs.sh ${generated}
+    ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:samp>
   COMMAND ${CMAKE_COMMAND} -E touch ${generated}/done
   DEPENDS samp ${CMAKE_SOURCE_DIR}/cmake/generate_docs.sh)
 add_custom_target(docs ALL DEPENDS ${generated}/done)
