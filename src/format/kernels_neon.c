@@ -162,10 +162,28 @@ static void round_integers(const float *w, size_t n, float inv, float low, float
     scalar->round_integers(w + i, n - i, inv, low, high, t + i);
 }
 
-/* There is no gather: as plain code. */
+/* The level nearest to each x: loads from the table, one a lane, at samp__lut_index. */
+static inline float32x4_t nearest_levels(const samp__lut *lut, float32x4_t x)
+{
+    const float *level = lut->value + SAMP__LUT_ZERO;
+    float32x4_t clamped = vminq_f32(vmaxq_f32(x, vdupq_n_f32(-127)), vdupq_n_f32(127));
+    int32x4_t index = vcvtpq_s32_f32(vaddq_f32(clamped, clamped)); /* upward */
+    const float nearest[4] = {level[vgetq_lane_s32(index, 0)], level[vgetq_lane_s32(index, 1)],
+                              level[vgetq_lane_s32(index, 2)], level[vgetq_lane_s32(index, 3)]};
+    return vld1q_f32(nearest);
+}
+
 static void round_to_levels(const samp__lut *lut, const float *w, size_t n, float inv, int8_t *t)
 {
-    scalar->round_to_levels(lut, w, n, inv, t);
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        uint32x4_t r[4];
+        for (int k = 0; k < 4; k++)
+            r[k] = vreinterpretq_u32_s32(
+                vcvtq_s32_f32(nearest_levels(lut, vmulq_n_f32(vld1q_f32(w + i + 4 * k), inv))));
+        vst1q_u8((uint8_t *)t + i, to_bytes(r));
+    }
+    scalar->round_to_levels(lut, w + i, n - i, inv, t + i);
 }
 
 static void scale_integers(const int8_t *t, size_t n, float scale, float *out)
@@ -192,7 +210,6 @@ static inline float lane_sum(const float32x4_t lane[4])
 static samp__fit fit(const samp__levels *levels, const float *w, const float *h, size_t n,
                      float scale)
 {
-    if (levels->lut) return scalar->fit(levels, w, h, n, scale);
     const float inv = 1.0f / scale;
     codebook book = {0};
     if (levels->value) book = load_codebook(levels->midpoint, levels->value);
@@ -204,6 +221,8 @@ static samp__fit fit(const samp__levels *levels, const float *w, const float *h,
             if (levels->value)
                 t = vreinterpretq_f32_u8(
                     vqtbl4q_u8(book.value, float_places(bisect(&book, scaled))));
+            else if (levels->lut)
+                t = nearest_levels(levels->lut, scaled);
             else
                 t = vcvtq_f32_s32(round_clamped(scaled, levels->low, levels->high));
             float32x4_t ht = vmulq_f32(weight, t), rest = vsubq_f32(x, vmulq_n_f32(t, scale));
