@@ -354,7 +354,7 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
 
 const samp_command samp__cmd_report = {
     .name = "report",
-    .summary = "size, speed, accuracy and cost beside the original: a table, an HTML page",
+    .summary = "size, speed, accuracy, cost beside the original; table and HTML",
     .arguments = "MODEL [TEXT]…",
     .min_arguments = 1,
     .max_arguments = TEXTS_MAX + 1,
