@@ -4,7 +4,7 @@ PREFIX  ?= /usr/local
 JOBS    ?= $(shell nproc)
 SAMP    := $(BUILD)/samp
 
-.PHONY: all setup models test demo bench install check-asan check-arm64 check-tsan fuzz format clean help
+.PHONY: all setup models test demo bench bench-quantize install check-asan check-arm64 check-sanitizers check-tsan fuzz format clean help
 
 all: setup ## build the program (build/release/samp)
 	@cmake --preset release >/dev/null
@@ -25,6 +25,9 @@ demo: all ## the whole journey on a real model: import, sample, measure, plan, q
 bench: models ## this machine's speed on the demo's artifact beside its 16-bit original
 	@$(SAMP) bench --offline demo/model demo/artifact
 
+bench-quantize: models ## bf16 quantized a core-second, of the demo's model and of an 8B model's shapes (22 GB of disk)
+	@tools/bench_quantize.sh $(BUILD) demo/model
+
 install: all ## install program, backends, man pages and completions under PREFIX
 	@cmake --install $(BUILD) --prefix $(PREFIX)
 
@@ -34,6 +37,12 @@ check-asan: setup ## the tests under AddressSanitizer and UndefinedBehaviorSanit
 
 check-arm64: ## cross build for 64-bit ARM; its kernels' tests under qemu
 	@tools/check_arm64.sh $(JOBS)
+
+check-sanitizers: setup ## the quick part of check-asan and check-tsan, which CI runs
+	@cmake --preset asan >/dev/null && cmake --build build/asan -j $(JOBS) --target quick_tests
+	@ctest --test-dir build/asan -j $(JOBS) --output-on-failure -L quick
+	@cmake --preset tsan >/dev/null && cmake --build build/tsan -j $(JOBS) --target threads_tests
+	@ctest --test-dir build/tsan -j $(JOBS) --output-on-failure -L threads
 
 check-tsan: setup ## the tests that use threads under ThreadSanitizer
 	@cmake --preset tsan >/dev/null && cmake --build build/tsan -j $(JOBS)

@@ -1,6 +1,6 @@
 # Per-file instruction sets of the CPU backend: only the files of a level are compiled for it, and run only
 # where base/cpu.h finds that level. vector_*.c are the vector functions, matmul_*.c the matrix products.
-set(SAMP_CPU_MATMUL -O3)
+set(SAMP_CPU_MATMUL ${SAMP_KERNEL_OPTIMIZE})
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
   # GCC regroups sums and moves products away from their additions, which spills the tiles'
   # accumulators: without this its prefill tiles run at 75 % of the speed (GCC 12, Zen 1).
@@ -11,9 +11,9 @@ if(SAMP_ARCHITECTURE STREQUAL x86)
   set(SAMP_CPU_AVX512 ${SAMP_CPU_AVX2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni)
   set(folder ${CMAKE_SOURCE_DIR}/src/backend/cpu)
   set_source_files_properties(${folder}/vector_avx2.c ${folder}/attention_avx2.c
-    TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "-O3;${SAMP_CPU_AVX2}")
+    TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "${SAMP_KERNEL_OPTIMIZE};${SAMP_CPU_AVX2}")
   set_source_files_properties(${folder}/vector_avx512.c ${folder}/attention_avx512.c
-    TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "-O3;${SAMP_CPU_AVX512}")
+    TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "${SAMP_KERNEL_OPTIMIZE};${SAMP_CPU_AVX512}")
   set_source_files_properties(${folder}/matmul_avx2.c
     TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "${SAMP_CPU_MATMUL};${SAMP_CPU_AVX2}")
   set_source_files_properties(${folder}/matmul_avx512.c
@@ -28,7 +28,7 @@ if(SAMP_ARCHITECTURE STREQUAL arm64)
   endif()
   set(folder ${CMAKE_SOURCE_DIR}/src/backend/cpu)
   set_source_files_properties(${folder}/vector_neon.c ${folder}/attention_neon.c
-    TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "-O3")
+    TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "${SAMP_KERNEL_OPTIMIZE}")
   set_source_files_properties(${folder}/matmul_common_neon.c ${folder}/matmul_neon.c
     TARGET_DIRECTORY samp_cpu PROPERTIES COMPILE_OPTIONS "${SAMP_CPU_MATMUL}")
   set_source_files_properties(${folder}/matmul_dotprod.c

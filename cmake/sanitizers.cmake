@@ -1,0 +1,19 @@
+# Which tests CI also runs under sanitizers (make check-sanitizers), as labels, and targets that build them:
+#   quick    AddressSanitizer and UndefinedBehaviorSanitizer: what reads files and options, and the fuzzers' corpora
+#   threads  ThreadSanitizer: what shares memory between threads
+# make check-asan and check-tsan run more, and take longer.
+set(quick "^(base|format|file|model|chat|quantize|command|fuzz)_")
+set(threads "^(base_thread|backend_reference|cpu_device|run_session|quantize_quantize)$")
+foreach(label quick threads)
+  add_custom_target(${label}_tests DEPENDS samp)
+  get_property(tests DIRECTORY PROPERTY TESTS)
+  list(FILTER tests INCLUDE REGEX "${${label}}")
+  foreach(test ${tests})
+    set_property(TEST ${test} APPEND PROPERTY LABELS ${label})
+    foreach(target test_${test} replay_${test})
+      if(TARGET ${target})
+        add_dependencies(${label}_tests ${target})
+      endif()
+    endforeach()
+  endforeach()
+endforeach()
