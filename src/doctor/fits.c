@@ -25,7 +25,7 @@ static const shape shapes[] = {
 };
 
 enum { N_SHAPES = sizeof shapes / sizeof *shapes, POSITIONS = 4096, KV_BYTES = 2 };
-static const samp_format_id formats[SAMP_DOCTOR_FORMATS_MAX] = {SAMP_FORMAT_NF4A, SAMP_FORMAT_INT6,
+static const samp_format_id formats[SAMP_DOCTOR_FORMATS_MAX] = {SAMP_FORMAT_NF4A, SAMP_FORMAT_NF6A,
                                                                 SAMP_FORMAT_INT8, SAMP_FORMAT_FP16};
 
 static double matrix(const samp_format *format, uint64_t rows, uint64_t cols)

@@ -102,7 +102,7 @@ static void a_good_machine_is_fine(void **state)
     expect(SAMP_DOCTOR_HUGE_PAGES, SAMP_VERDICT_OK, "[madvise]", "");
     expect(SAMP_DOCTOR_DISK, SAMP_VERDICT_OK, "(ext4)", "");
     expect(SAMP_DOCTOR_GPU, SAMP_VERDICT_OK, "no NVIDIA GPU", "");
-    expect(SAMP_DOCTOR_MODELS, SAMP_VERDICT_OK, "Qwen2.5-14B in int6", "");
+    expect(SAMP_DOCTOR_MODELS, SAMP_VERDICT_OK, "Qwen2.5-14B in nf6a", "");
 }
 
 static void every_trouble_has_its_command(void **state)
