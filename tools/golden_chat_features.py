@@ -84,6 +84,12 @@ q
 {{ bos_token }}{% for m in messages if m.role != 'system' %}{% if m.role == 'user' %}{{ '[INST] ' ~ m.content ~ ' [/INST]' }}{% elif m.role == 'assistant' %}{{ m.content ~ eos_token }}{% else %}{{ '[' ~ m.role|upper ~ '_RESULTS] ' ~ m.content ~ loop.index ~ '[/' ~ m.role|upper ~ '_RESULTS]' }}{% endif %}{% endfor %}
 {% for m in messages %}{{ '<|' + m['role'] + '|>\n' + m['content'] + eos_token + '\n' }}{% if loop.last and add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}{% endfor %}
 {% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('turns must alternate') }}{% endif %}{% endfor %}
+{{ 'a b  c '.split(none, 1) }} {{ 'straße'.upper() }} {{ 'ßx'.capitalize() }} {{ 'a\u2028'|indent(2, true) }}| {{ 'a\r'|indent }}| {{ ''|indent(2, true) }}| {{ [nothing] }} {{ true|abs }} {{ true|round(1) }}
+{{ -6.0 % 3 }} {{ 6.0 % -3 }} {{ -7.5 // 2 }} {{ 0.0 // -3 }} {{ -0.001|round(2, 'ceil') }} {{ 7.25 % -2.5 }} {{ 1e17 // 3 }} {{ 'x'|int('d') }}
+{{ messages[1].none[1:] }}
+{{ messages[1].n|indent }}
+{{ nothing|int }}
+{{ [1] in {'a': 1} }}
 {{ raise_exception('no') }}
 {{ undefined_thing.attribute }}
 {{ undefined_thing() }}

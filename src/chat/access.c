@@ -159,10 +159,8 @@ samp_status samp__slice(samp__render *r, const samp__value *a, const samp__value
     int64_t from, to, step = 1;
     uint32_t n;
     if (a->kind == SAMP__UNDEFINED) return fail_undefined(r, a);
-    if (a->kind != SAMP__LIST && a->kind != SAMP__TUPLE && a->kind != SAMP__TEXT) {
-        *out = undefined("a slice of what has none");
-        return SAMP_OK;
-    }
+    if (a->kind != SAMP__LIST && a->kind != SAMP__TUPLE && a->kind != SAMP__TEXT)
+        return samp__fail(r, SAMP_INVALID, "a slice of %s", samp__kind_name(a->kind));
     samp__length(a, &n);
     if (bounds[2].kind > SAMP__NONE && !is_index(&bounds[2], &step))
         return samp__fail(r, SAMP_INVALID, "the step of a slice is an integer, found %s",

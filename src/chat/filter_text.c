@@ -59,10 +59,12 @@ static samp_status title(samp__render *r, const samp__call *call, samp__value *o
 static samp_status indent(samp__render *r, const samp__call *call, samp__value *out)
 {
     samp__text text, indention = SAMP__LITERAL("    ");
-    samp__builder spaces = {0}, b = {0};
+    samp__builder spaces = {0}, whole = {0}, b = {0};
     int64_t width = 4;
     bool first = samp__argument_truth(call, 1), blank = samp__argument_truth(call, 2);
-    SAMP_TRY(samp__self_text(r, call, &text));
+    if (call->self.kind != SAMP__TEXT)
+        return samp__fail(r, SAMP_INVALID, "'indent' of %s", samp__kind_name(call->self.kind));
+    text = call->self.text;
     if (call->args[0].kind == SAMP__TEXT) {
         indention = call->args[0].text;
     } else {
@@ -71,15 +73,13 @@ static samp_status indent(samp__render *r, const samp__call *call, samp__value *
         indention = samp__built(&spaces);
     }
     samp__call lines = {.row = samp__method_find(SAMP__TEXT, SAMP__LITERAL("splitlines"))};
-    lines.self = samp__of_text(text);
+    SAMP_TRY(samp__build(r, &whole, text)); /* a line end more: the last line may be empty */
+    SAMP_TRY(samp__build_literal(r, &whole, "\n"));
+    lines.self = samp__of_text(samp__built(&whole));
     SAMP_TRY(lines.row->run(r, &lines, out));
-    /* A line end at the very end begins one more line, an empty one. */
     const samp__list *list = out->list;
-    uint32_t n = list->n;
-    bool ends = text.n && samp__text_find(samp__strip(text, SAMP__RIGHT, NULL), text, 0) < 0 &&
-                (text.bytes[text.n - 1] == '\n' || text.bytes[text.n - 1] == '\r');
-    for (uint32_t i = 0; i < n + ends; i++) {
-        samp__text line = i < n ? list->items[i].text : SAMP__LITERAL("");
+    for (uint32_t i = 0; i < list->n; i++) {
+        samp__text line = list->items[i].text;
         if (i) SAMP_TRY(samp__build_literal(r, &b, "\n"));
         if (i ? line.n || blank : first) SAMP_TRY(samp__build(r, &b, indention));
         SAMP_TRY(samp__build(r, &b, line));
@@ -162,10 +162,14 @@ static samp_status to_int(samp__render *r, const samp__call *call, samp__value *
     case SAMP__BOOL: integer = call->self.truth, whole = true; break;
     case SAMP__FLOAT: number = call->self.number; break;
     case SAMP__TEXT: found = read_number(call->self.text, &number, &integer, &whole); break;
+    case SAMP__UNDEFINED:
+        return samp__fail(r, SAMP_INVALID, "'%.60s' is undefined", call->self.missing);
     default: found = false;
     }
     if (found && !whole) {
-        found = fabs(number) < 9.2e18;
+        if (isfinite(number) && fabs(number) >= 9.2e18)
+            return samp__fail(r, SAMP_LIMIT, "an integer that does not fit 64 bits");
+        found = isfinite(number);
         if (found) integer = (int64_t)number;
     }
     *out = found                                ? samp__int(integer)
@@ -184,6 +188,8 @@ static samp_status to_float(samp__render *r, const samp__call *call, samp__value
     case SAMP__BOOL: number = call->self.truth; break;
     case SAMP__FLOAT: number = call->self.number; break;
     case SAMP__TEXT: found = read_number(call->self.text, &number, &integer, &whole); break;
+    case SAMP__UNDEFINED:
+        return samp__fail(r, SAMP_INVALID, "'%.60s' is undefined", call->self.missing);
     default: found = false;
     }
     *out = found                                ? samp__float(number)
@@ -194,7 +200,7 @@ static samp_status to_float(samp__render *r, const samp__call *call, samp__value
 
 static samp_status absolute(samp__render *r, const samp__call *call, samp__value *out)
 {
-    *out = call->self;
+    *out = call->self.kind == SAMP__BOOL ? samp__int(call->self.truth) : call->self;
     if (out->kind == SAMP__FLOAT) {
         out->number = fabs(out->number);
         return SAMP_OK;
@@ -211,23 +217,25 @@ static samp_status rounded(samp__render *r, const samp__call *call, samp__value 
     samp__text method = SAMP__LITERAL("common");
     SAMP_TRY(samp__argument_int(r, call, 0, &precision));
     SAMP_TRY(samp__argument_text(r, call, 1, &method));
-    bool is_int = call->self.kind == SAMP__INT;
-    if (!is_int && call->self.kind != SAMP__FLOAT)
-        return samp__fail(r, SAMP_INVALID, "'round' of %s", samp__kind_name(call->self.kind));
+    samp__value self = call->self.kind == SAMP__BOOL ? samp__int(call->self.truth) : call->self;
+    bool is_int = self.kind == SAMP__INT;
+    if (!is_int && self.kind != SAMP__FLOAT)
+        return samp__fail(r, SAMP_INVALID, "'round' of %s", samp__kind_name(self.kind));
     if (precision < 0 || precision > 15)
         return samp__fail(r, SAMP_UNSUPPORTED, "'round' to %lld digits", (long long)precision);
-    double number = is_int ? (double)call->self.integer : call->self.number;
+    double number = is_int ? (double)self.integer : self.number;
     double scale = pow(10, (double)precision);
     if (samp__text_is(method, "common")) { /* to the nearest decimal, as printf rounds */
         char text[400];
         snprintf(text, sizeof text, "%.*f", (int)precision, number);
-        *out = is_int ? call->self : samp__float(strtod(text, NULL));
+        *out = is_int ? self : samp__float(strtod(text, NULL));
         return SAMP_OK;
     }
     bool up = samp__text_is(method, "ceil");
     if (!up && !samp__text_is(method, "floor"))
         return samp__fail(r, SAMP_INVALID, "'round' is common, ceil or floor");
-    *out = samp__float((up ? ceil(number * scale) : floor(number * scale)) / scale);
+    /* + 0: Python's are integers here, which have no negative zero. */
+    *out = samp__float(((up ? ceil(number * scale) : floor(number * scale)) + 0.0) / scale);
     return SAMP_OK;
 }
 

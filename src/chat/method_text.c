@@ -45,8 +45,7 @@ static samp_status split_words(samp__render *r, samp__text text, int64_t limit, 
     for (;;) {
         text = samp__strip(text, SAMP__LEFT, NULL);
         if (text.n == 0) return SAMP_OK;
-        if (limit-- == 0)
-            return samp__list_add(r, list, samp__of_text(samp__strip(text, SAMP__RIGHT, NULL)));
+        if (limit-- == 0) return samp__list_add(r, list, samp__of_text(text));
         size_t end = 0;
         while (end < text.n && !samp__is_space(samp__code_at(text, end)))
             end += samp__character_bytes(text.bytes[end]);
@@ -292,6 +291,10 @@ static samp_status change_case(samp__render *r, const samp__call *call, samp__va
         char utf8[4];
         samp__text part = {.bytes = utf8, .trusted = text.marks ? text.marks[at] : text.trusted};
         part.n = (uint32_t)samp__utf8_encode((uint32_t)changed, utf8);
+        if (upper && code == 0xdf) { /* the one letter of modern text with two capitals */
+            part.bytes = how == 'u' ? "SS" : "Ss";
+            part.n = 2;
+        }
         SAMP_TRY(samp__build(r, &b, part));
         start = how == 't' && !is_letter((uint32_t)code);
         at += n;

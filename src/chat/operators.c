@@ -57,6 +57,14 @@ static samp_status integers(samp__render *r, int op, int64_t a, int64_t b, samp_
     return SAMP_OK;
 }
 
+/* Of a division without remainder, but for rounding; a zero has the quotient's sign. */
+static double floor_of(double division, double quotient)
+{
+    if (division == 0) return copysign(0, quotient);
+    double below = floor(division);
+    return division - below > 0.5 ? below + 1 : below;
+}
+
 static samp_status floats(samp__render *r, int op, double a, double b, samp__value *out)
 {
     double result;
@@ -68,10 +76,13 @@ static samp_status floats(samp__render *r, int op, double a, double b, samp__val
     case '*': result = a * b; break;
     case '/': result = a / b; break;
     case SAMP__OP2('*', '*'): result = pow(a, b); break;
-    case SAMP__OP2('/', '/'): result = floor(a / b); break;
     default:
         result = fmod(a, b);
-        if (result != 0 && (result < 0) != (b < 0)) result += b;
+        if (result == 0)
+            result = copysign(0, b);
+        else if ((result < 0) != (b < 0))
+            result += b;
+        if (op != '%') result = floor_of((a - result) / b, a / b);
     }
     *out = samp__float(result);
     return SAMP_OK;

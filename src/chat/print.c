@@ -123,7 +123,7 @@ static samp_status repr_inside(samp__render *r, samp__builder *b, const samp__va
 {
     char text[32];
     switch (v->kind) {
-    case SAMP__UNDEFINED: return SAMP_OK;
+    case SAMP__UNDEFINED: return samp__build_literal(r, b, "Undefined");
     case SAMP__NONE: return samp__build_literal(r, b, "None");
     case SAMP__BOOL: return samp__build_literal(r, b, v->truth ? "True" : "False");
     case SAMP__INT:
@@ -150,6 +150,7 @@ samp_status samp__build_repr(samp__render *r, samp__builder *b, const samp__valu
 
 samp_status samp__build_value(samp__render *r, samp__builder *b, const samp__value *v)
 {
+    if (v->kind == SAMP__UNDEFINED) return SAMP_OK;
     return v->kind == SAMP__TEXT ? samp__build(r, b, v->text) : samp__build_repr(r, b, v);
 }
 

@@ -178,6 +178,9 @@ samp_status samp__contains(samp__render *r, const samp__value *item, const samp_
         return SAMP_OK;
     }
     if (in->kind == SAMP__DICT) {
+        if (item->kind == SAMP__LIST || item->kind == SAMP__DICT)
+            return samp__fail(r, SAMP_INVALID, "%s cannot be a key of a dict",
+                              samp__kind_name(item->kind));
         *out = samp__dict_get(r, in->dict, item) != NULL;
         return samp__charge(r, in->dict->keys.n / 4);
     }
