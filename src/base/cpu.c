@@ -13,11 +13,12 @@ static const char *const names[] = {
 };
 
 static const char all_names[] =
-#define X(id, name, text) " " name
+#define X(id, name, text) ", " name
     SAMP_CPU_LIST(X);
 #undef X
 
 const char *samp_cpu_name(samp_cpu_level level) { return names[level]; }
+const char *samp_cpu_names(void) { return all_names + 2; }
 
 samp_status samp_cpu_choose(samp_cpu_level *out, samp_error *error)
 {
@@ -33,8 +34,8 @@ samp_status samp_cpu_choose(samp_cpu_level *out, samp_error *error)
         *out = (samp_cpu_level)level;
         return SAMP_OK;
     }
-    return samp_fail(error, SAMP_INVALID, "SAMP_CPU=%s is not a level here; use one of:%s", wanted,
-                     all_names);
+    return samp_fail(error, SAMP_INVALID, "SAMP_CPU=%s is not a level here; use one of: %s", wanted,
+                     samp_cpu_names());
 }
 
 /* The value of a line "key : value", NULL for other lines. */

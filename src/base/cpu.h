@@ -34,6 +34,8 @@ samp_cpu_level samp_cpu_host(void);
 /* The level to use: the host's, or what SAMP_CPU names. An unknown or too high name is an error. */
 samp_status samp_cpu_choose(samp_cpu_level *out, samp_error *error);
 const char *samp_cpu_name(samp_cpu_level level);
+/* "scalar, avx2, …": all levels of this architecture, for messages. */
+const char *samp_cpu_names(void);
 /* "AMD EPYC 7B13" or "ARM 0x41 0xd0b" (implementer and part) from /proc/cpuinfo, "unknown"
  * elsewhere; n bytes at most. */
 void samp_cpu_model(char *out, size_t n);

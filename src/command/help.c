@@ -1,4 +1,5 @@
 /* Help, man pages and shell completions, all made from the commands' tables. */
+#include "base/cpu.h"
 #include "command/command.h"
 #include "command/terminal.h"
 
@@ -84,16 +85,16 @@ static void man_text(FILE *out, const char *text)
 
 static void man_footer(FILE *out)
 {
-    fputs(".SH EXIT STATUS\n0 done; 1 the answer is no (findings, a goal missed); 2 could not do "
-          "it; 3 wrong usage.\n"
-          ".SH ENVIRONMENT\n.TP\n.B SAMP_CPU\nscalar, avx2, avx512 or avx512vbmi: forces a kernel "
-          "path at or below "
-          "what the processor has.\n.TP\n.B SAMP_LOG\ndebug, info, warn, error or off: diagnostics "
-          "on standard error.\n"
-          ".TP\n.B SAMP_BACKEND_PATH\nfolders, separated by colons, searched for "
-          "samp\\-backend\\-NAME.so.\n"
-          ".TP\n.B NO_COLOR\nset to anything: no colour.\n",
-          out);
+    fprintf(out,
+            ".SH EXIT STATUS\n0 done; 1 the answer is no (findings, a goal missed); 2 could not do "
+            "it; 3 wrong usage.\n"
+            ".SH ENVIRONMENT\n.TP\n.B SAMP_CPU\n%s: forces a kernel path at or below "
+            "what the processor has.\n.TP\n.B SAMP_LOG\ndebug, info, warn, error or off: "
+            "diagnostics on standard error.\n"
+            ".TP\n.B SAMP_BACKEND_PATH\nfolders, separated by colons, searched for "
+            "samp\\-backend\\-NAME.so.\n"
+            ".TP\n.B NO_COLOR\nset to anything: no colour.\n",
+            samp_cpu_names());
 }
 
 static void man_overview(FILE *out)
