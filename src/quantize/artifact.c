@@ -232,7 +232,7 @@ static samp_status check_target(const samp_artifact *artifact, samp_error *error
                      artifact->folder);
 }
 
-static samp_status set_paths(samp_artifact *artifact, const char *folder, samp_error *error)
+samp_status samp__artifact_paths(samp_artifact *artifact, const char *folder, samp_error *error)
 {
     size_t n = strlen(folder);
     while (n > 1 && folder[n - 1] == '/') n--;
@@ -250,10 +250,10 @@ static samp_status create(samp_artifact *artifact, const samp_artifact_options *
     artifact->state_fd = -1;
     artifact->force = options->force;
     artifact->start_over = options->start_over;
-    artifact->shard_bytes = options->shard_bytes ? options->shard_bytes : 5000000000u;
+    artifact->shard_bytes = options->shard_bytes;
     artifact->commit_bytes = options->commit_bytes ? options->commit_bytes : 64u << 20;
     snprintf(artifact->fingerprint, sizeof artifact->fingerprint, "%s", options->fingerprint);
-    SAMP_TRY(set_paths(artifact, options->folder, error));
+    SAMP_TRY(samp__artifact_paths(artifact, options->folder, error));
     SAMP_TRY(check_target(artifact, error));
     artifact->done = samp_alloc(artifact->n_weights, sizeof *artifact->done);
     artifact->pending = samp_alloc(artifact->n_weights, sizeof *artifact->pending);

@@ -68,4 +68,26 @@ samp_status samp_artifact_json(samp_artifact *artifact, const char *name, json_t
 samp_status samp_artifact_finish(samp_artifact *artifact, samp_pool *pool, json_t *about,
                                  samp_error *error);
 
+/* ---- Sizes before anything is written (artifact_sizes.c) ---- */
+
+typedef struct samp_artifact_file {
+    char name[72];
+    uint64_t bytes; /* of the whole file, header included */
+} samp_artifact_file;
+
+typedef struct samp_artifact_sizes {
+    samp_artifact_file *shards; /* [n_shards] */
+    size_t n_shards;
+    uint64_t bytes; /* of all shards */
+} samp_artifact_sizes;
+
+/* The shards that samp_artifact_create would make of these weights, to the byte: the layout is the
+ * same. Touches no disk. shard_bytes as in samp_artifact_options. */
+samp_status samp_artifact_sizes_of(samp_artifact_weight *weights, size_t n, uint64_t shard_bytes,
+                                   samp_artifact_sizes *out, samp_error *error);
+void samp_artifact_sizes_release(samp_artifact_sizes *sizes); /* zeroed = nothing to release */
+/* Bytes the disk of OUT has for an artifact: those free to this user, and those of the partial
+ * folder that a killed run left, which the next one takes over or removes. */
+samp_status samp_artifact_room(const char *folder, uint64_t *out, samp_error *error);
+
 #endif

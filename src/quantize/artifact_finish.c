@@ -140,18 +140,23 @@ static samp_status write_index(samp_artifact *artifact, samp_error *error)
     return samp_artifact_json(artifact, "model.safetensors.index.json", index, error);
 }
 
-/* The folder that holds OUT, to sync the rename. */
+void samp__artifact_parent(const samp_artifact *artifact, char *out)
+{
+    snprintf(out, ARTIFACT_PATH_MAX, "%s", artifact->folder);
+    char *slash = strrchr(out, '/');
+    if (!slash)
+        snprintf(out, ARTIFACT_PATH_MAX, ".");
+    else if (slash == out)
+        out[1] = '\0';
+    else
+        *slash = '\0';
+}
+
+/* Makes the rename durable. */
 static samp_status sync_parent(const samp_artifact *artifact, samp_error *error)
 {
     char parent[ARTIFACT_PATH_MAX];
-    snprintf(parent, sizeof parent, "%s", artifact->folder);
-    char *slash = strrchr(parent, '/');
-    if (!slash)
-        snprintf(parent, sizeof parent, ".");
-    else if (slash == parent)
-        parent[1] = '\0';
-    else
-        *slash = '\0';
+    samp__artifact_parent(artifact, parent);
     return samp_sync_folder(parent, error);
 }
 

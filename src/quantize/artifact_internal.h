@@ -21,7 +21,7 @@ struct samp_artifact {
     char folder[ARTIFACT_PATH_MAX];  /* OUT */
     char partial[ARTIFACT_PATH_MAX]; /* OUT.samp-partial */
     bool force, start_over;
-    uint64_t shard_bytes, commit_bytes;
+    uint64_t shard_bytes, commit_bytes; /* shard_bytes: 0 until the layout takes its default */
     char fingerprint[SAMP_SHA256_HEX];
 
     samp_artifact_weight *weights; /* the caller's */
@@ -38,6 +38,10 @@ struct samp_artifact {
     uint64_t pending_bytes;
 };
 
+/* Sets folder and partial from OUT (artifact.c). */
+samp_status samp__artifact_paths(samp_artifact *artifact, const char *folder, samp_error *error);
+/* The folder that holds OUT; out [ARTIFACT_PATH_MAX] (artifact_finish.c). */
+void samp__artifact_parent(const samp_artifact *artifact, char *out);
 /* Decides shards and offsets, and makes the headers (artifact_layout.c). */
 samp_status samp__artifact_layout(samp_artifact *artifact, samp_error *error);
 /* Writes pending weights to the state file, after their bytes are durable (artifact.c). */

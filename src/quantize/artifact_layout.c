@@ -118,6 +118,7 @@ static samp_status lay_out_all(samp_artifact *artifact, slot *slots, samp_error 
 
 samp_status samp__artifact_layout(samp_artifact *artifact, samp_error *error)
 {
+    if (artifact->shard_bytes == 0) artifact->shard_bytes = 5000000000u;
     artifact->n_shards = assign_shards(artifact);
     if (artifact->n_shards > ARTIFACT_SHARDS_MAX)
         return samp_fail(error, SAMP_LIMIT,

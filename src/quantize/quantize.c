@@ -284,21 +284,27 @@ static json_t *config_json(const quantize_job *job)
     return NULL;
 }
 
+static void add_formats(const quantize_job *job, samp_quantize_sizes *sizes)
+{
+    for (size_t i = 0; i < job->count; i++) {
+        const samp_artifact_weight *weight = &job->weights[i];
+        sizes->formats[weight->format->id].weights += weight->layout.rows * weight->layout.cols;
+        sizes->formats[weight->format->id].bytes += weight->layout.bytes;
+    }
+}
+
 /* Weights and bytes of each format used, in the table's order. */
 static json_t *formats_json(const quantize_job *job)
 {
     json_t *object = json_object();
+    samp_quantize_sizes sizes = {0};
+    add_formats(job, &sizes);
     for (int id = 0; object && id < SAMP_FORMAT_COUNT; id++) {
-        uint64_t elements = 0, bytes = 0;
-        for (size_t i = 0; i < job->count; i++) {
-            const samp_artifact_weight *weight = &job->weights[i];
-            if (weight->format->id != (samp_format_id)id) continue;
-            elements += weight->layout.rows * weight->layout.cols;
-            bytes += weight->layout.bytes;
-        }
-        if (elements && !samp_json_set(object, samp_format_get((samp_format_id)id)->name,
-                                       json_pack("{s:I, s:I}", "weights", (json_int_t)elements,
-                                                 "bytes", (json_int_t)bytes))) {
+        json_int_t elements = (json_int_t)sizes.formats[id].weights,
+                   bytes = (json_int_t)sizes.formats[id].bytes;
+        if (elements &&
+            !samp_json_set(object, samp_format_get((samp_format_id)id)->name,
+                           json_pack("{s:I, s:I}", "weights", elements, "bytes", bytes))) {
             json_decref(object);
             return NULL;
         }
@@ -370,16 +376,38 @@ static samp_status write_artifact(quantize_job *job, samp_pool *pool, const samp
     return status;
 }
 
+/* A dry run: the layout of what would be written, and the files that would be copied. */
+static samp_status weigh(const quantize_job *job, samp_error *error)
+{
+    samp_quantize_sizes *out = job->options->dry_run;
+    *out = (samp_quantize_sizes){0};
+    add_formats(job, out);
+    for (size_t i = 0; i < job->count; i++)
+        out->source_bytes += samp_model_at(job->model, i)->layout.bytes;
+    for (size_t i = 0; i < sizeof COMPANIONS / sizeof *COMPANIONS; i++) {
+        char path[4096];
+        struct stat info;
+        SAMP_TRY(
+            samp_path_join(path, sizeof path, samp_model_folder(job->model), COMPANIONS[i], error));
+        if (samp_is_file(path) && stat(path, &info) == 0)
+            out->companion_bytes += (uint64_t)info.st_size;
+    }
+    return samp_artifact_sizes_of(job->weights, job->count, job->options->shard_bytes, &out->files,
+                                  error);
+}
+
 static samp_status run(quantize_job *job, const samp_progress *progress, samp_error *error)
 {
-    SAMP_TRY(refuse_own_source(job, error));
+    if (job->folder) SAMP_TRY(refuse_own_source(job, error));
     job->count = samp_model_count(job->model);
     job->plan = samp_alloc(job->count, sizeof *job->plan);
     job->weights = samp_alloc(job->count, sizeof *job->weights);
     if (!job->plan || !job->weights)
-        return samp_fail(error, SAMP_NOMEM, "%s: out of memory for its plan", job->folder);
+        return samp_fail(error, SAMP_NOMEM, "%s: out of memory for its plan",
+                         samp_model_folder(job->model));
     SAMP_TRY(make_plan(job, error));
     for (size_t i = 0; i < job->count; i++) SAMP_TRY(plan_weight(job, i, error));
+    if (job->options->dry_run) return weigh(job, error);
     SAMP_TRY(identify_source(job, error));
     samp_pool *pool;
     SAMP_TRY(samp_pool_create(&pool, job->options->n_threads, error));

@@ -3,7 +3,18 @@
 #define SAMP_QUANTIZE_QUANTIZE_H
 
 #include "base/clock.h"
+#include "quantize/artifact.h"
 #include "quantize/recipe.h"
+
+/* What a run would write, known from the layout alone. */
+typedef struct samp_quantize_sizes {
+    samp_artifact_sizes files; /* of weights: all that grows with the model */
+    struct {
+        uint64_t weights, bytes; /* headers excluded */
+    } formats[SAMP_FORMAT_COUNT];
+    uint64_t source_bytes;    /* of the source's weights */
+    uint64_t companion_bytes; /* of the tokenizer and what else is copied */
+} samp_quantize_sizes;
 
 typedef struct samp_quantize_options {
     /* What to do: exactly one of these three. */
@@ -19,6 +30,9 @@ typedef struct samp_quantize_options {
         *provenance; /* object whose members go into samp.json (where a plan came from); NULL */
     bool force;      /* replace an existing folder */
     bool start_over; /* do not continue a killed run */
+    /* Not NULL: nothing is written; this gets the sizes, and its files are released by the caller.
+     * The folder may then be NULL. */
+    samp_quantize_sizes *dry_run;
 } samp_quantize_options;
 
 /* Writes folder; a killed run is continued by the next one with the same source and options, and

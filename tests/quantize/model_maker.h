@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct maker_shape {
     uint32_t n_layers, dim, hidden_dim, n_heads, n_kv_heads, vocab_size;
@@ -163,6 +164,50 @@ static inline void maker_model(const char *folder, maker_shape shape, uint64_t s
     maker_json(folder, "tokenizer.json",
                json_pack("{s:s, s:{s:s, s:{s:i, s:i, s:i}, s:[]}, s:[]}", "version", "1.0", "model",
                          "type", "BPE", "vocab", "a", 0, "b", 1, "c", 2, "merges", "added_tokens"));
+    maker_tensors_release(&tensors);
+}
+
+/* folder/FILE with these tensors, all zeros, without blocks on the disk. */
+static inline void maker_sparse_shard(const char *folder, const char *file,
+                                      const maker_tensors *tensors)
+{
+    samp_error error;
+    uint64_t *offsets = samp_alloc(tensors->n, sizeof *offsets), file_size;
+    samp_buffer header = {0};
+    char path[4096];
+    maker_must(samp_safetensors_header(tensors->specs, tensors->n, NULL, 0, &header, offsets,
+                                       &file_size, &error),
+               &error);
+    maker_must(samp_path_join(path, sizeof path, folder, file, &error), &error);
+    maker_must(samp_file_write(path, header.data, header.length, &error), &error);
+    if (truncate(path, (off_t)file_size) != 0) abort();
+    samp_buffer_release(&header);
+    samp_free(offsets);
+}
+
+/* A model of zeros, sparse, however large; n_shards > 1 cuts it and adds the index. */
+static inline void maker_sparse_model(const char *folder, maker_shape shape, size_t n_shards)
+{
+    samp_error error;
+    samp_config config = maker_config(shape);
+    maker_tensors tensors = maker_tensors_of(&config);
+    json_t *map = json_object();
+    maker_must(samp_make_folder(folder, &error), &error);
+    for (size_t s = 0; s < n_shards; s++) {
+        char file[64] = "model.safetensors";
+        size_t first = tensors.n * s / n_shards, end = tensors.n * (s + 1) / n_shards;
+        maker_tensors part = {end - first, tensors.specs + first, tensors.names + first};
+        if (n_shards > 1)
+            snprintf(file, sizeof file, "model-%05zu-of-%05zu.safetensors", s + 1, n_shards);
+        maker_sparse_shard(folder, file, &part);
+        for (size_t i = first; i < end; i++)
+            json_object_set_new(map, tensors.names[i], json_string(file));
+    }
+    if (n_shards > 1)
+        maker_json(folder, "model.safetensors.index.json",
+                   json_pack("{s:{}, s:O}", "metadata", "weight_map", map));
+    json_decref(map);
+    maker_json(folder, "config.json", samp_config_json(&config, "bfloat16"));
     maker_tensors_release(&tensors);
 }
 

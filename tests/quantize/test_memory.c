@@ -8,7 +8,6 @@
 #include "quantize/quantize.h"
 #include "quantize/validate.h"
 
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,30 +23,6 @@ enum { PEAK_MB = 1000 };
 #else
 enum { PEAK_MB = 300 };
 #endif
-
-/* model.safetensors full of zeros, without blocks on the disk. */
-static void sparse_model(const char *folder, maker_shape shape)
-{
-    samp_error error;
-    samp_config config = maker_config(shape);
-    maker_tensors tensors = maker_tensors_of(&config);
-    uint64_t *offsets = samp_alloc(tensors.n, sizeof *offsets), file_size;
-    samp_buffer header = {0};
-    char path[1024];
-    maker_must(samp_make_folder(folder, &error), &error);
-    maker_must(samp_safetensors_header(tensors.specs, tensors.n, NULL, 0, &header, offsets,
-                                       &file_size, &error),
-               &error);
-    snprintf(path, sizeof path, "%s/model.safetensors", folder);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    assert_int_equal(write(fd, header.data, header.length), (ssize_t)header.length);
-    assert_int_equal(ftruncate(fd, (off_t)file_size), 0);
-    close(fd);
-    maker_json(folder, "config.json", samp_config_json(&config, "bfloat16"));
-    samp_buffer_release(&header);
-    samp_free(offsets);
-    maker_tensors_release(&tensors);
-}
 
 typedef struct memory_job {
     const char *source, *out;
@@ -97,7 +72,7 @@ static void test_peak_memory(void **state)
     maker_scratch(root, sizeof root);
     snprintf(source, sizeof source, "%s/source", root);
     snprintf(out, sizeof out, "%s/out", root);
-    sparse_model(source, shape);
+    maker_sparse_model(source, shape, 1);
     memory_job quantize = {source, out, false}, validate = {source, out, true};
     double a = peak_of(&quantize), b = peak_of(&validate);
     samp_error error;
