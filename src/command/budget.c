@@ -198,7 +198,7 @@ static samp_status measure(budget_run *run, samp_error *error)
 /* The plan is made anew each time: it takes less than a second. */
 static samp_status plan(budget_run *run, json_t **out, samp_error *error)
 {
-    say("plan", "the least predicted KL divergence within the budget");
+    if (!run->o->dry_run) say("plan", "the least predicted KL divergence within the budget");
     samp_plan_options how = {.max_bytes = run->o->max_bytes};
     samp_hardware hardware = {0};
     if (run->o->hardware) {
@@ -209,7 +209,7 @@ static samp_status plan(budget_run *run, json_t **out, samp_error *error)
     if (status == SAMP_OK)
         status = samp_step_plan_json(&run->plan, &run->s, &how, run->sensitivity, out, error);
     samp_hardware_release(&hardware);
-    if (status != SAMP_OK) return status;
+    if (status != SAMP_OK || run->o->dry_run) return status;
     SAMP_TRY(samp_step_save_json(*out, run->plan_path, error));
     samp_buffer text = {0};
     char *plan_text = json_dumps(*out, JSON_COMPACT | JSON_SORT_KEYS);
@@ -358,11 +358,32 @@ static samp_status report(budget_run *run, samp_error *error)
     return samp_html_report_write(&in, run->report, NULL, error);
 }
 
+/* Measuring takes long and leaves files: a dry run only uses what was measured before. */
+static samp_status weigh_budget(budget_run *run, samp_error *error)
+{
+    if (!file_states(run->state, "measurement", run->measure_key) ||
+        !samp_is_file(run->sensitivity))
+        return samp_fail(error, SAMP_NOT_FOUND,
+                         "%s holds no measurement of %s on %s, and a dry run makes none: use samp "
+                         "measure and samp plan, then --plan FILE --dry-run",
+                         run->folder, run->o->model, run->o->calibration);
+    json_t *plan_json = NULL;
+    samp_quantize_options how = {.shard_bytes = run->o->shard_bytes, .dry_run = run->o->dry_run};
+    samp_status status = samp_sensitivity_load(&run->s, run->sensitivity, error);
+    if (status == SAMP_OK) status = plan(run, &plan_json, error);
+    if (status == SAMP_OK)
+        status = samp_step_quantize(run->o->model, run->out, plan_json, run->plan_path, NULL, NULL,
+                                    &how, error);
+    json_decref(plan_json);
+    return status;
+}
+
 static samp_status run_steps(budget_run *run, samp_error *error)
 {
     json_t *plan_json = NULL;
     SAMP_TRY(name_paths(run, error));
     SAMP_TRY(make_measure_key(run, error));
+    if (run->o->dry_run) return weigh_budget(run, error);
     SAMP_TRY(open_folder(run, error));
     SAMP_TRY(measure(run, error));
     samp_status status = plan(run, &plan_json, error);
@@ -387,7 +408,9 @@ int samp_quantize_to_budget(const samp_budget_options *options, samp_error *erro
     double start = samp_clock();
     int code = SAMP_EXIT_ERROR;
     samp_status status = run_steps(run, error);
-    if (status == SAMP_OK) {
+    if (status == SAMP_OK && options->dry_run) {
+        code = SAMP_EXIT_DONE;
+    } else if (status == SAMP_OK) {
         samp__budget_print(run, samp_clock() - start);
         code = samp_findings_exit(&run->findings, SAMP_SEVERITY_ERROR);
     } else if (status == SAMP_LIMIT) { /* the budget cannot be met: an answer, not a failure */

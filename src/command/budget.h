@@ -8,9 +8,7 @@
 #ifndef SAMP_COMMAND_BUDGET_H
 #define SAMP_COMMAND_BUDGET_H
 
-#include "base/error.h"
-
-#include <stdint.h>
+#include "quantize/quantize.h"
 
 typedef struct samp_budget_options {
     const char *model, *out, *calibration;
@@ -20,6 +18,8 @@ typedef struct samp_budget_options {
     uint64_t shard_bytes;
     unsigned n_threads;
     bool force, start_over;
+    samp_quantize_sizes *dry_run; /* not NULL: only what would be written, from a measurement that
+                                     is there already */
 } samp_budget_options;
 
 /* Prints what it does and, at the end, what came out; returns an exit code. */

@@ -220,17 +220,40 @@ static void print_time(const samp_plan_options *how, const samp_plan *plan)
         printf("It does not fit: one has %s of memory.\n", samp_show_bytes(have, memory));
 }
 
+/* Bytes of the files that quantize would write, from its own layout of the model that was measured;
+ * 0 when that model is no longer where it was: then the plan's bound must do. */
+static uint64_t exact_bytes(const samp_sensitivity *s, const json_t *json)
+{
+    samp_quantize_sizes sizes = {0};
+    samp_quantize_options how = {.dry_run = &sizes};
+    uint64_t bytes = 0;
+    if (samp_step_quantize(s->model, NULL, json, s->model, NULL, NULL, &how, NULL) == SAMP_OK)
+        bytes = sizes.files.bytes;
+    samp_artifact_sizes_release(&sizes.files);
+    return bytes;
+}
+
+static void print_bytes(const samp_sensitivity *s, const samp_plan *plan, const json_t *json)
+{
+    char weights[32], files[32], count[32];
+    uint64_t exact = exact_bytes(s, json);
+    printf("\n%s of weights, ", samp_show_bytes(weights, (double)plan->weight_bytes));
+    if (exact)
+        printf("%s bytes of files with norms and headers", samp_show_count(count, exact));
+    else
+        printf("at most %s with norms and headers",
+               samp_show_bytes(files, (double)file_bytes(plan)));
+    printf("; predicted KL %.5f nats a token.\n", plan->solution.cost);
+}
+
 static samp_status print_plan(const plan_options *o, const samp_sensitivity *s,
                               const samp_plan_options *how, const samp_plan *plan,
-                              samp_error *error)
+                              const json_t *json, samp_error *error)
 {
     const samp_solution *r = &plan->solution;
     if (o->groups) print_groups(plan, how->hardware != NULL);
     print_formats(plan, how->hardware != NULL);
-    char weights[32], files[32];
-    printf("\n%s of weights, at most %s with norms and headers; predicted KL %.5f nats a token.\n",
-           samp_show_bytes(weights, (double)plan->weight_bytes),
-           samp_show_bytes(files, (double)file_bytes(plan)), r->cost);
+    print_bytes(s, plan, json);
     if (r->exact)
         puts("Optimality gap 0: no plan of these formats within the limits is predicted to be "
              "better.");
@@ -254,7 +277,7 @@ static samp_status make_plan(const plan_options *o, const samp_plan_options *how
     if (status == SAMP_OK && o->out) status = samp_step_save_json(json, o->out, error);
     if (status == SAMP_OK)
         status = o->json ? samp_print_json(json_incref(json), error)
-                         : print_plan(o, &s, how, &plan, error);
+                         : print_plan(o, &s, how, &plan, json, error);
     json_decref(json);
     samp_plan_release(&plan);
     samp_sensitivity_release(&s);

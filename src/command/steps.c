@@ -144,9 +144,10 @@ static samp_status quantize_weights(const char *out, const json_t *plan, const c
 {
     samp_input_moments *inputs = NULL;
     samp_status status = samp_plan_parse(plan, where, model, weights, error);
-    if (status == SAMP_OK && !moments)
+    bool rounds = !how->dry_run; /* no size depends on how codes are chosen */
+    if (status == SAMP_OK && rounds && !moments)
         status = samp_json_string(plan, "moments", false, &moments, where, error);
-    if (status == SAMP_OK && moments)
+    if (status == SAMP_OK && rounds && moments)
         status = samp_input_moments_open(&inputs, moments, model, weights, error);
     if (status == SAMP_OK) {
         samp_meter meter;

@@ -39,6 +39,11 @@ expect 2 'none.jsonl' -- "$samp" quantize model --budget 200kB --calib none.json
 expect 1 'no plan of model needs less than' -- "${run[@]}" --budget 10kB --out x
 [ ! -e x ] || fail 'a refused run left an artifact'
 
+# A dry run measures nothing and writes nothing.
+expect 3 'lies in DIR.samp' -- "${run[@]}" --budget 210kB --dry-run
+expect 2 'holds no measurement' -- "${run[@]}" --budget 210kB --out a --dry-run
+[ ! -e a.samp ] && [ ! -e a ] || fail 'a dry run wrote something'
+
 # What comes out: the table, the files, the proof in samp.json.
 "${run[@]}" --budget 210kB --out a/ >a.txt || fail "exit $?"
 for word in 'weights' 'bits a weight' 'files' 'predicted KL' 'measured KL' 'same top-1' \
@@ -60,6 +65,15 @@ done
 head -c 4000 calib.jsonl >cats.txt
 "$samp" eval fixed -b model --ctx 128 --json cats.txt >fixed.json || fail "eval: exit $?"
 grep -q '"quant_type": "samp"' fixed.json || fail 'the evaluation does not name the recipe'
+
+# What a dry run says is what was written, to the byte; the plan says it too.
+bytes_of() { stat -c %s "$1/model.safetensors" | sed ':a;s/\B[0-9]\{3\}\>/,&/;ta'; }
+expect 0 "$(bytes_of fixed)" -- "$samp" quantize model --recipe samp --dry-run
+expect 0 "$(bytes_of a)" -- "$samp" quantize model --plan a.samp/plan.json --dry-run
+expect 0 "$(bytes_of a)" -- "${run[@]}" --budget 210kB --out a --dry-run
+expect 0 'it fits, and leaves' -- "$samp" quantize model --plan a.samp/plan.json --out new --dry-run
+expect 0 "$(bytes_of a) bytes of files" -- "$samp" plan -s a.samp/sensitivity.json -b 210kB
+[ ! -e new ] || fail 'a dry run wrote a folder'
 cat >peers.json <<'JSON'
 [{"name": "Q4_<K>", "weight_bytes": 180000, "kl": {"cats": {"value": 0.1, "low": 0.09, "high": 0.11}}}]
 JSON

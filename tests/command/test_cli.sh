@@ -28,6 +28,8 @@ for command in $("$samp" --help | sed -n 's/^  \([a-z]\+\) .*/\1/p'); do
 done
 expect 3 'did you mean --recipe?' -- "$samp" quantize --recip samp
 expect 3 'give one of --recipe NAME and --plan FILE' -- "$samp" quantize m --out "$work/o"
+expect 3 'needs --out DIR' -- "$samp" quantize m --recipe samp
+expect 2 'm/config.json' -- "$samp" quantize m --recipe samp --dry-run
 expect 3 'belong to --budget' -- "$samp" quantize m --recipe samp --calib c --out "$work/o"
 expect 3 'belong to --html' -- "$samp" report m --baseline b --peers p
 expect 3 'expected one of samp|nf4' -- "$samp" quantize m --recipe q4 --out "$work/o"
