@@ -66,6 +66,18 @@ static samp_status pass_reference(samp__measure *m, uint32_t layer, samp_moments
     return status;
 }
 
+/* A probe's weights are rounded as the plan would round them. */
+static const samp_feedback *probe_feedback(const samp__measure *m, size_t g,
+                                           const samp__inputs *inputs)
+{
+    const samp_sensitivity_group *group = &m->out->groups[g];
+    for (uint32_t c = 0; c < group->n_choices; c++)
+        if (group->choices[c].format->id == samp__probe_format &&
+            group->choices[c].rounding == SAMP_ROUNDING_GPTQ)
+            return samp__inputs_feedback(inputs);
+    return NULL;
+}
+
 /* Probes of this layer's groups begin, from the reference; the whole goes on with all four groups replaced. */
 static samp_status pass_probes(samp__measure *m, uint32_t layer, const samp__inputs *inputs,
                                samp_error *error)
@@ -79,7 +91,7 @@ static samp_status pass_probes(samp__measure *m, uint32_t layer, const samp__inp
         all[k] = &encoded[k];
         status = samp_encode_group(&encoded[k], m->model, &m->groups[g],
                                    samp_format_get(samp__probe_format), m->moment + m->moment_at[g],
-                                   samp__inputs_feedback(&inputs[k]), m->pool, error);
+                                   probe_feedback(m, g, &inputs[k]), m->pool, error);
     }
     for (int k = 0; k <= SAMP_GROUP_EMBED && status == SAMP_OK; k++) {
         bool whole = k == SAMP_GROUP_EMBED;

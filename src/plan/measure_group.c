@@ -4,15 +4,17 @@
 #include <math.h>
 #include <string.h>
 
-/* Every format a plan may choose, with the rounding that is best at no cost in bytes. */
+/* Every format a plan may choose, and the roundings to choose from: the better one is kept. Error feedback nearly always
+ * is; but where one channel's inputs are huge, its weight's error in 4 bits can throw the others out of range. */
 static const struct {
     samp_format_id format;
     samp_rounding rounding;
 } candidates[] = {
-    {SAMP_FORMAT_NF4, SAMP_ROUNDING_SEARCH},    {SAMP_FORMAT_NF4A, SAMP_ROUNDING_GPTQ},
-    {SAMP_FORMAT_NF4A_G32, SAMP_ROUNDING_GPTQ}, {SAMP_FORMAT_NF5A, SAMP_ROUNDING_GPTQ},
-    {SAMP_FORMAT_NF6A, SAMP_ROUNDING_GPTQ},     {SAMP_FORMAT_FP8, SAMP_ROUNDING_ABSMAX},
-    {SAMP_FORMAT_INT8, SAMP_ROUNDING_GPTQ},     {SAMP_FORMAT_FP16, SAMP_ROUNDING_ABSMAX},
+    {SAMP_FORMAT_NF4, SAMP_ROUNDING_SEARCH},      {SAMP_FORMAT_NF4A, SAMP_ROUNDING_GPTQ},
+    {SAMP_FORMAT_NF4A, SAMP_ROUNDING_SEARCH},     {SAMP_FORMAT_NF4A_G32, SAMP_ROUNDING_GPTQ},
+    {SAMP_FORMAT_NF4A_G32, SAMP_ROUNDING_SEARCH}, {SAMP_FORMAT_NF5A, SAMP_ROUNDING_GPTQ},
+    {SAMP_FORMAT_NF6A, SAMP_ROUNDING_GPTQ},       {SAMP_FORMAT_FP8, SAMP_ROUNDING_ABSMAX},
+    {SAMP_FORMAT_INT8, SAMP_ROUNDING_GPTQ},       {SAMP_FORMAT_FP16, SAMP_ROUNDING_ABSMAX},
 };
 
 size_t samp_measure_candidates(samp_format_id *formats, samp_rounding *roundings, size_t max)
@@ -32,6 +34,7 @@ static double activation_error(const samp_moments *moments, const double *column
     return error / (double)moments->n_tokens;
 }
 
+/* Room for at most n_choices. */
 static samp_status describe_group(samp__measure *m, const samp_group *group,
                                   samp_sensitivity_group *out, size_t n_choices, samp_error *error)
 {
@@ -41,13 +44,31 @@ static samp_status describe_group(samp__measure *m, const samp_group *group,
     out->rows = samp_group_rows(group);
     out->cols = samp_group_cols(group);
     out->n_weights = group->n_weights;
-    out->n_choices = (uint32_t)n_choices;
     out->weights = samp_arena_alloc(&m->out->arena, group->n_weights, sizeof *out->weights);
     out->choices = samp_arena_alloc(&m->out->arena, n_choices, sizeof *out->choices);
     if (!out->weights || !out->choices)
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory", group->name);
     for (uint32_t i = 0; i < group->n_weights; i++)
         memcpy(out->weights[i], group->weights[i]->name, sizeof *out->weights);
+    return SAMP_OK;
+}
+
+/* Of each format's roundings the one with the least error. */
+static samp_status keep_choices(const samp_group *group, const samp_candidate *judged, size_t n,
+                                samp_sensitivity_group *out, samp_error *error)
+{
+    out->n_choices = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t c = 0;
+        while (c < out->n_choices && out->choices[c].format != judged[i].format) c++;
+        samp_sensitivity_choice *choice = &out->choices[c];
+        if (c < out->n_choices && choice->error <= judged[i].error) continue;
+        choice->format = judged[i].format;
+        choice->rounding = judged[i].rounding;
+        choice->error = judged[i].error;
+        SAMP_TRY(samp_group_bytes(group, judged[i].format, &choice->bytes, error));
+        if (c == out->n_choices) out->n_choices++;
+    }
     return SAMP_OK;
 }
 
@@ -84,10 +105,6 @@ samp_status samp__measure_errors(samp__measure *m, size_t g, const samp__inputs 
             activation_error(&inputs->moments, column_square); /* times alpha later */
     if (group->kind == SAMP_GROUP_HEAD) m->head_error = judged[n].error;
     samp_free(column_square);
-    for (size_t i = 0; i < n && status == SAMP_OK; i++) {
-        out->choices[i] = (samp_sensitivity_choice){
-            .format = judged[i].format, .rounding = judged[i].rounding, .error = judged[i].error};
-        status = samp_group_bytes(group, judged[i].format, &out->choices[i].bytes, error);
-    }
+    if (status == SAMP_OK) status = keep_choices(group, judged, n, out, error);
     return status;
 }

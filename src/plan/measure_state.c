@@ -40,7 +40,7 @@ static samp_status make_key(samp__measure *m, samp_error *error)
     samp_sha256 *hash;
     SAMP_TRY(samp_sha256_begin(&hash, error));
     uint32_t numbers[] = {m->window, m->n_windows, m->n_probe_windows, m->score_every,
-                          2 /* version of the method */};
+                          3 /* version of the method */};
     samp_sha256_update(hash, m->out->model_digest, strlen(m->out->model_digest));
     samp_sha256_update(hash, numbers, sizeof numbers);
     samp_sha256_update(hash, m->options->tokens,
