@@ -297,8 +297,8 @@ static void interrupts_stop_the_answer(void **state)
     for (int i = 0; i < 2; i++) {
         type(&t, "go on\r");
         expect(&t, "go on\r\n");
-        struct pollfd wait = {.fd = t.fd, .events = POLLIN};
-        assert_int_equal(poll(&wait, 1, 60000), 1); /* the answer began */
+        /* Well into the answer: Ctrl-C is a signal only once the line is no longer edited. */
+        for (int k = 0; k < 3; k++) expect(&t, ",");
         type(&t, "\003");
         expect(&t, "(stopped)");
         expect(&t, "> ");
