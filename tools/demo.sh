@@ -83,7 +83,7 @@ if [ ! -f demo/calib.jsonl ]; then
 fi
 
 # Sensitivity depends on the model, the sample, the options, and on how formats round and errors are measured.
-measure=(--tokens 4096 --ctx 256 --probe-windows 2)
+measure=(--tokens 4096 --ctx 256 --probe-windows 1)
 inputs=(demo/model/samp.json demo/calib.jsonl "${measure[*]}" src/plan/measure*.c src/plan/candidate.c src/format/*.c)
 if ! made demo/sensitivity.json "${inputs[@]}"; then
     say "measure: what each number format costs each group of weights on that traffic (some minutes)"
