@@ -3,7 +3,7 @@
 # Each tests/<room>/*.sh is one CTest entry too: run with the build folder as its argument.
 set(limit_seconds 300)
 if(CMAKE_CROSSCOMPILING OR SAMP_SANITIZE)
-  set(limit_seconds 3600) # emulated, perhaps on a busy machine, or many times slower
+  set(limit_seconds 3600) # emulated or instrumented, perhaps on a busy machine
 endif()
 set(SAMP_SHARED_DATA ${CMAKE_SOURCE_DIR}/../shared/data CACHE PATH "evaluation data beside the project, when there")
 foreach(room base format file model chat backend cpu run eval plan quantize bench doctor report command)
