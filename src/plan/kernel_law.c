@@ -23,7 +23,7 @@ double samp_kernel_law_seconds(const samp_kernel_law *law, double rows, double c
 static bool solve(double a[TERMS][TERMS], const double b[TERMS], const int *used, int n,
                   double x[TERMS])
 {
-    double m[TERMS][TERMS + 1];
+    double m[TERMS][TERMS + 1] = {{0}}; /* GCC cannot see that all n rows are filled */
     for (int i = 0; i < n; i++) {
         for (int j = 0; j < n; j++) m[i][j] = a[used[i]][used[j]];
         m[i][n] = b[used[i]];
