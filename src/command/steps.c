@@ -96,9 +96,10 @@ samp_status samp_step_plan_json(const samp_plan *plan, const samp_sensitivity *s
     return samp_fail(error, SAMP_NOMEM, "out of memory for the plan");
 }
 
+/* 17 digits: what a later run reads back is what this one computed. */
 samp_status samp_step_save_json(const json_t *value, const char *path, samp_error *error)
 {
-    char *text = json_dumps(value, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    char *text = json_dumps(value, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     samp_status status = text ? samp_file_write(path, text, strlen(text), error)
                               : samp_fail(error, SAMP_NOMEM, "out of memory for %s", path);
     samp_free(text);

@@ -95,7 +95,9 @@ expect 2 'no/such/page.html' -- "${page[@]}" no/such/page.html
 
 # Again: nothing is done twice. Another budget: nothing is measured twice.
 measured=$(stat -c '%Y %i' a.samp/sensitivity.json)
+before=$(cksum <a/samp.json)
 [ "$("${run[@]}" --budget 210kB --out a | grep -c 'done before')" = 3 ] || fail 'something was done twice'
+[ "$(cksum <a/samp.json)" = "$before" ] || fail 'a second run changed samp.json'
 expect 2 'use --force' -- "${run[@]}" --budget 300kB --out a
 expect 0 'valid: 0 errors' -- "${run[@]}" --budget 300kB --out a --force
 [ "$(stat -c '%Y %i' a.samp/sensitivity.json)" = "$measured" ] || fail 'measured twice for another budget'
