@@ -88,18 +88,7 @@ static samp_status describe_source(budget_run *run, samp_buffer *text, samp_erro
     samp_status status = samp_model_digest(model, digest, error);
     if (status == SAMP_OK) status = weigh_source(run, model, error);
     samp_buffer_printf(text, "%s\n", digest);
-    const samp_checkpoint *checkpoint = samp_model_checkpoint(model);
-    for (size_t i = 0; i < samp_checkpoint_shards(checkpoint) && status == SAMP_OK; i++) {
-        budget_path path;
-        struct stat info;
-        status = samp_path_join(path, sizeof path, run->o->model,
-                                samp_checkpoint_shard_name(checkpoint, i), error);
-        if (status == SAMP_OK && stat(path, &info) != 0)
-            status = samp_fail_errno(error, "%s cannot be examined", path);
-        if (status == SAMP_OK)
-            samp_buffer_printf(text, "%llu %lld.%09ld\n", (unsigned long long)info.st_size,
-                               (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
-    }
+    if (status == SAMP_OK) status = samp_model_describe_files(model, text, NULL, error);
     samp_model_close(model);
     return status;
 }

@@ -5,7 +5,6 @@
 #include "plan/sensitivity.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 samp_sampler_options samp_sampling(const samp_sampling_options *options)
 {
@@ -54,23 +53,11 @@ void samp_loaded_close(samp_loaded *loaded)
 samp_status samp_loaded_digest(const samp_loaded *loaded, bool exact, char hex[SAMP_SHA256_HEX],
                                samp_error *error)
 {
-    const samp_checkpoint *checkpoint = samp_model_checkpoint(loaded->model);
     char shapes[SAMP_SHA256_HEX];
     samp_buffer text = {0};
     SAMP_TRY(samp_model_digest(loaded->model, shapes, error));
     samp_buffer_printf(&text, "%s %d\n", shapes, exact);
-    samp_status status = SAMP_OK;
-    for (size_t s = 0; s < samp_checkpoint_shards(checkpoint) && status == SAMP_OK; s++) {
-        char path[4096];
-        struct stat info;
-        status = samp_path_join(path, sizeof path, samp_model_folder(loaded->model),
-                                samp_checkpoint_shard_name(checkpoint, s), error);
-        if (status == SAMP_OK && stat(path, &info) != 0)
-            status = samp_fail_errno(error, "%s cannot be examined", path);
-        if (status == SAMP_OK)
-            samp_buffer_printf(&text, "%lld %lld.%09ld\n", (long long)info.st_size,
-                               (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
-    }
+    samp_status status = samp_model_describe_files(loaded->model, &text, NULL, error);
     if (status == SAMP_OK) status = samp_buffer_ok(&text, error);
     if (status == SAMP_OK) status = samp_sha256_bytes(text.data, text.length, hex, error);
     samp_buffer_release(&text);

@@ -97,6 +97,10 @@ uint64_t samp_panel_rows(const samp_layout *layout);
  * panels but for the last; single rows for fp32, bf16, fp16). */
 samp_status samp_panel_range(const samp_format *format, const samp_layout *layout, uint64_t row0,
                              uint64_t n_rows, uint64_t *at, uint64_t *bytes, samp_error *error);
+/* Appends size and time of every file of weights, a line each: what must not change between two
+ * runs over the same model. *bytes gets the sum of the sizes; NULL = not wanted. */
+samp_status samp_model_describe_files(samp_model *model, samp_buffer *text, uint64_t *bytes,
+                                      samp_error *error);
 /* A norm vector as float, out [dim]. */
 samp_status samp_model_read_vector(samp_model *model, const samp_weight_ref *weight, float *out,
                                    samp_error *error);

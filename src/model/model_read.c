@@ -3,9 +3,11 @@
  *
  * Buffers handed out come from samp_alloc and belong to the caller (samp_model_free_parts). */
 #include "base/memory.h"
+#include "file/file.h"
 #include "model/model.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 static samp_status read_part(samp_model *model, const samp_weight_ref *weight, int index,
                              void **out, samp_error *error)
@@ -105,6 +107,24 @@ samp_status samp_model_read_rows(samp_model *model, const samp_weight_ref *weigh
     }
     samp_free(codes);
     return status;
+}
+
+samp_status samp_model_describe_files(samp_model *model, samp_buffer *text, uint64_t *bytes,
+                                      samp_error *error)
+{
+    const samp_checkpoint *checkpoint = samp_model_checkpoint(model);
+    if (bytes) *bytes = 0;
+    for (size_t s = 0; s < samp_checkpoint_shards(checkpoint); s++) {
+        char path[4096];
+        SAMP_TRY(samp_path_join(path, sizeof path, samp_model_folder(model),
+                                samp_checkpoint_shard_name(checkpoint, s), error));
+        struct stat info;
+        if (stat(path, &info) != 0) return samp_fail_errno(error, "%s cannot be examined", path);
+        samp_buffer_printf(text, "%llu %lld.%09ld\n", (unsigned long long)info.st_size,
+                           (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+        if (bytes) *bytes += (uint64_t)info.st_size;
+    }
+    return SAMP_OK;
 }
 
 samp_status samp_model_read_vector(samp_model *model, const samp_weight_ref *weight, float *out,
