@@ -66,6 +66,36 @@ uint64_t samp_file_size(const samp_file *file) { return file->size; }
 
 const char *samp_file_path(const samp_file *file) { return file->path; }
 
+enum { CHUNK = 1 << 30 }; /* one read(2) or write(2) does at most 2 GiB */
+
+uint64_t samp_pread(int fd, void *out, uint64_t n, uint64_t offset)
+{
+    uint64_t done = 0;
+    while (done < n) {
+        size_t wanted = n - done < CHUNK ? (size_t)(n - done) : CHUNK;
+        ssize_t got = pread(fd, (char *)out + done, wanted, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got == 0) errno = 0;
+        if (got <= 0) break;
+        done += (uint64_t)got;
+    }
+    return done;
+}
+
+uint64_t samp_pwrite(int fd, const void *bytes, uint64_t n, uint64_t offset)
+{
+    uint64_t done = 0;
+    while (done < n) {
+        size_t wanted = n - done < CHUNK ? (size_t)(n - done) : CHUNK;
+        ssize_t put = pwrite(fd, (const char *)bytes + done, wanted, (off_t)(offset + done));
+        if (put < 0 && errno == EINTR) continue;
+        if (put == 0) errno = EIO;
+        if (put <= 0) break;
+        done += (uint64_t)put;
+    }
+    return done;
+}
+
 samp_status samp_file_read(samp_file *file, uint64_t offset, void *out, uint64_t n,
                            samp_error *error)
 {
@@ -75,22 +105,15 @@ samp_status samp_file_read(samp_file *file, uint64_t offset, void *out, uint64_t
                          "%s: %" PRIu64 " bytes at byte %" PRIu64 " lie past its end (%" PRIu64
                          " bytes); it is truncated or was replaced",
                          file->path, n, offset, file->size);
-    enum { CHUNK = 1 << 30 }; /* one read(2) returns at most 2 GiB */
-    for (uint64_t done = 0; done < n;) {
-        size_t wanted = n - done < CHUNK ? (size_t)(n - done) : CHUNK;
-        ssize_t got = pread(file->fd, (char *)out + done, wanted, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0)
-            return samp_fail_errno(error,
-                                   "%s: reading %" PRIu64 " bytes at byte %" PRIu64 " failed",
-                                   file->path, n, offset);
-        if (got == 0)
-            return samp_fail(error, SAMP_IO,
-                             "%s ended at byte %" PRIu64 ", it was %" PRIu64
-                             " bytes when opened: something shortened it while it was read",
-                             file->path, offset + done, file->size);
-        done += (uint64_t)got;
-    }
+    uint64_t done = samp_pread(file->fd, out, n, offset);
+    if (done < n && errno != 0)
+        return samp_fail_errno(error, "%s: reading %" PRIu64 " bytes at byte %" PRIu64 " failed",
+                               file->path, n, offset);
+    if (done < n)
+        return samp_fail(error, SAMP_IO,
+                         "%s ended at byte %" PRIu64 ", it was %" PRIu64
+                         " bytes when opened: something shortened it while it was read",
+                         file->path, offset + done, file->size);
     return SAMP_OK;
 }
 

@@ -83,20 +83,11 @@ samp_status samp_output_write_at(samp_output *output, uint64_t offset, const voi
         return samp_fail(error, SAMP_INVALID,
                          "%s: %" PRIu64 " bytes at byte %" PRIu64 " is past the largest file",
                          output->path, n, offset);
-    enum { CHUNK = 1 << 30 };
-    for (uint64_t done = 0; done < n;) {
-        size_t wanted = n - done < CHUNK ? (size_t)(n - done) : CHUNK;
-        ssize_t put =
-            pwrite(output->fd, (const char *)bytes + done, wanted, (off_t)(offset + done));
-        if (put < 0 && errno == EINTR) continue;
-        if (put <= 0) {
-            if (put == 0) errno = EIO;
-            return samp_fail_errno(
-                error, "writing %s failed at byte %" PRIu64 " (the old file, if any, is unchanged)",
-                output->path, offset + done);
-        }
-        done += (uint64_t)put;
-    }
+    uint64_t done = samp_pwrite(output->fd, bytes, n, offset);
+    if (done < n)
+        return samp_fail_errno(
+            error, "writing %s failed at byte %" PRIu64 " (the old file, if any, is unchanged)",
+            output->path, offset + done);
     if (end > output->end) output->end = end;
     return SAMP_OK;
 }

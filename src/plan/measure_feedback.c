@@ -3,14 +3,12 @@
  * loses (.03: .0511, .1: .0499, .3: .0516 nats with every linear layer in 4 bits). */
 #include "plan/measure_internal.h"
 
-#include "base/half.h"
 #include "base/matrix.h"
 #include "file/file.h"
+#include "format/convert.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <unistd.h>
 
 static const float damping_share = 0.1f;
 
@@ -32,18 +30,10 @@ samp_status samp__measure_open_feedback(samp__measure *m, samp_error *error)
 static samp_status keep(const samp__measure *m, size_t g, const uint16_t *factor, uint64_t n,
                         samp_error *error)
 {
-    const char *from = (const char *)factor;
-    uint64_t left = n * sizeof *factor, at = m->feedback_at[g] * sizeof *factor;
-    while (left) {
-        ssize_t wrote = pwrite(m->feedback_fd, from, left, (off_t)at);
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote <= 0)
-            return samp_fail_errno(error, "cannot write the factors of %s to %s", m->groups[g].name,
-                                   m->options->work_folder);
-        from += wrote;
-        at += (uint64_t)wrote;
-        left -= (uint64_t)wrote;
-    }
+    uint64_t bytes = n * sizeof *factor;
+    if (samp_pwrite(m->feedback_fd, factor, bytes, m->feedback_at[g] * sizeof *factor) < bytes)
+        return samp_fail_errno(error, "cannot write the factors of %s to %s", m->groups[g].name,
+                               m->options->work_folder);
     return SAMP_OK;
 }
 
@@ -60,12 +50,11 @@ static samp_status factor(samp__measure *m, samp__inputs *in, samp_error *error)
     in->feedback.damping = damping_share * (float)mean;
     for (uint64_t i = 0; i < n; i++) h[i * n + i] += in->feedback.damping;
     SAMP_TRY(samp_factor(m->pool, h, n, in->d, error));
-    for (uint64_t i = 1; i < n; i++)
-        for (uint64_t k = 0; k < i; k++) {
-            float a = h[i * n + k];
-            in->factor[samp_feedback_values(i) + k] =
-                samp_float_to_fp16(fminf(fmaxf(a, -65504), 65504));
-        }
+    for (uint64_t i = 1; i < n; i++) {
+        float *row = h + i * n;
+        for (uint64_t k = 0; k < i; k++) row[k] = fminf(fmaxf(row[k], -65504), 65504);
+        samp_fp16_from_floats(row, i, in->factor + samp_feedback_values(i));
+    }
     return SAMP_OK;
 }
 

@@ -8,9 +8,9 @@
 #include "base/log.h"
 #include "file/file.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { PATH_MAX_HERE = 4096, SMALL_FILE = 1 << 20 };
 
@@ -166,14 +166,16 @@ static samp_status copy_feedback(const samp__measure *m, samp_output *output, sa
     char *piece = samp_alloc(PIECE, 1);
     samp_status status = piece ? SAMP_OK : samp_fail(error, SAMP_NOMEM, "out of memory");
     while (left && status == SAMP_OK) {
-        ssize_t n = pread(m->feedback_fd, piece, left < PIECE ? left : PIECE, (off_t)at);
-        if (n <= 0)
+        uint64_t n = left < PIECE ? left : PIECE;
+        if (samp_pread(m->feedback_fd, piece, n, at) < n) {
+            if (errno == 0) errno = EIO; /* somebody shortened it */
             status =
                 samp_fail_errno(error, "cannot read the factors in %s", m->options->work_folder);
-        else
-            status = samp_output_write(output, piece, (size_t)n, error);
-        at += (uint64_t)n;
-        left -= (uint64_t)n;
+        } else {
+            status = samp_output_write(output, piece, n, error);
+        }
+        at += n;
+        left -= n;
     }
     samp_free(piece);
     return status;

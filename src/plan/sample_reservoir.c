@@ -2,6 +2,7 @@
 #include "plan/sample_reservoir.h"
 
 #include "base/memory.h"
+#include "file/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,27 +27,17 @@ static samp_status open_spool(const char *folder, int *out, samp_error *error)
 static samp_status write_at(int fd, uint64_t offset, const char *bytes, size_t n,
                             const char *folder, samp_error *error)
 {
-    while (n > 0) {
-        ssize_t done = pwrite(fd, bytes, n, (off_t)offset);
-        if (done < 0 && errno == EINTR) continue;
-        if (done <= 0)
-            return samp_fail_errno(error, "writing candidates to a temporary file in %s failed",
-                                   folder);
-        bytes += done, n -= (size_t)done, offset += (uint64_t)done;
-    }
+    if (samp_pwrite(fd, bytes, n, offset) < n)
+        return samp_fail_errno(error, "writing candidates to a temporary file in %s failed",
+                               folder);
     return SAMP_OK;
 }
 
 static samp_status read_at(int fd, uint64_t offset, char *bytes, size_t n, samp_error *error)
 {
-    while (n > 0) {
-        ssize_t done = pread(fd, bytes, n, (off_t)offset);
-        if (done < 0 && errno == EINTR) continue;
-        if (done <= 0)
-            return samp_fail(error, SAMP_IO, "reading candidates from a temporary file failed: %s",
-                             done < 0 ? strerror(errno) : "it ends too early");
-        bytes += done, n -= (size_t)done, offset += (uint64_t)done;
-    }
+    if (samp_pread(fd, bytes, n, offset) < n)
+        return samp_fail(error, SAMP_IO, "reading candidates from a temporary file failed: %s",
+                         errno ? strerror(errno) : "it ends too early");
     return SAMP_OK;
 }
 

@@ -27,17 +27,10 @@ samp_status samp__artifact_path(const samp_artifact *artifact, const char *name,
 static samp_status write_all(int fd, const char *path, uint64_t offset, const void *bytes,
                              uint64_t n, samp_error *error)
 {
-    const char *at = bytes;
-    while (n) {
-        ssize_t written = pwrite(fd, at, n < (1u << 30) ? n : 1u << 30, (off_t)offset);
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0)
-            return samp_fail_errno(error, "%s: writing %llu bytes at byte %llu failed", path,
-                                   (unsigned long long)n, (unsigned long long)offset);
-        at += written;
-        offset += (uint64_t)written;
-        n -= (uint64_t)written;
-    }
+    uint64_t done = samp_pwrite(fd, bytes, n, offset);
+    if (done < n)
+        return samp_fail_errno(error, "%s: writing %llu bytes at byte %llu failed", path,
+                               (unsigned long long)(n - done), (unsigned long long)(offset + done));
     return SAMP_OK;
 }
 

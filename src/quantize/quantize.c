@@ -37,8 +37,9 @@ typedef struct quantize_job {
     samp_weight_plan *plan;        /* [count] */
     samp_artifact_weight *weights; /* [count] */
     size_t count;
-    bool forget;            /* the source is large: keep it out of the page cache */
-    uint16_t *factor;       /* of the weight being written */
+    bool forget;      /* the source is large: keep it out of the page cache */
+    uint16_t *factor; /* of the weight being written, read from factor_of */
+    const samp_feedback_tensor *factor_of;
     samp_feedback feedback; /* the same */
     const char *digest_of;  /* what source_sha256 was taken of */
     char source_sha256[SAMP_SHA256_HEX];
@@ -120,25 +121,6 @@ static samp_status identify_source(quantize_job *job, samp_error *error)
     return status;
 }
 
-/* Sizes and times of the source's shards: a resumed run must read the very same files. */
-static samp_status describe_shards(const quantize_job *job, samp_buffer *text, uint64_t *bytes,
-                                   samp_error *error)
-{
-    const samp_checkpoint *checkpoint = samp_model_checkpoint(job->model);
-    *bytes = 0;
-    for (size_t s = 0; s < samp_checkpoint_shards(checkpoint); s++) {
-        char path[4096];
-        SAMP_TRY(samp_path_join(path, sizeof path, samp_model_folder(job->model),
-                                samp_checkpoint_shard_name(checkpoint, s), error));
-        struct stat info;
-        if (stat(path, &info) != 0) return samp_fail_errno(error, "%s cannot be examined", path);
-        samp_buffer_printf(text, "%llu %lld.%09ld\n", (unsigned long long)info.st_size,
-                           (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
-        *bytes += (uint64_t)info.st_size;
-    }
-    return SAMP_OK;
-}
-
 static samp_status describe_plan(const quantize_job *job, samp_buffer *text, samp_error *error)
 {
     for (size_t i = 0; i < job->count; i++) {
@@ -165,7 +147,8 @@ static samp_status fingerprint(quantize_job *job, char hex[SAMP_SHA256_HEX], sam
     if (provenance) samp_buffer_text(&text, provenance);
     samp_free(provenance);
     describe_tensors(job->model, &text);
-    samp_status status = describe_shards(job, &text, &bytes, error);
+    /* a resumed run must read the very same files */
+    samp_status status = samp_model_describe_files(job->model, &text, &bytes, error);
     if (status == SAMP_OK) status = describe_plan(job, &text, error);
     if (status == SAMP_OK) status = samp_buffer_ok(&text, error);
     if (status == SAMP_OK) status = samp_sha256_bytes(text.data, text.length, hex, error);
@@ -211,7 +194,11 @@ static samp_status options_of(void *context, size_t index, samp_encode_options *
                          "the plan rounds %s by gptq, which needs the factors that samp measure "
                          "writes beside its result; give them with --moments FILE",
                          job->weights[index].name);
-    SAMP_TRY(samp_feedback_read(plan->feedback, &job->factor, error));
+    if (job->factor_of != plan->feedback) { /* weights of a group follow each other and share one */
+        job->factor_of = NULL;
+        SAMP_TRY(samp_feedback_read(plan->feedback, &job->factor, error));
+        job->factor_of = plan->feedback;
+    }
     job->feedback = (samp_feedback){.cols = plan->feedback->cols, .factor = job->factor};
     out->feedback = &job->feedback;
     return SAMP_OK;
