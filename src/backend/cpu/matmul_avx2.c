@@ -25,7 +25,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-enum { TILE = 4, Q_BYTES = 2 * SAMP__BLOCK, HALF_LINE = 32 };
+enum { TILE = 4, FLOAT_TILE = 4, Q_BYTES = 2 * SAMP__BLOCK, HALF_LINE = 32 };
 
 /* ---- inputs ---- */
 
@@ -380,49 +380,7 @@ INLINE void float_tile(samp__kind kind, int m, int n_groups, const samp__product
     }
 }
 
-typedef void float_function(const samp__product *product, size_t group, size_t token);
-
-#define FLOAT_TILES(kind)                                                                          \
-    static void kind##_1x1(const samp__product *p, size_t group, size_t token)                     \
-    {                                                                                              \
-        float_tile(SAMP__##kind, 1, 1, p, group, token);                                           \
-    }                                                                                              \
-    static void kind##_1x4(const samp__product *p, size_t group, size_t token)                     \
-    {                                                                                              \
-        float_tile(SAMP__##kind, 1, 4, p, group, token);                                           \
-    }                                                                                              \
-    static void kind##_4x1(const samp__product *p, size_t group, size_t token)                     \
-    {                                                                                              \
-        float_tile(SAMP__##kind, 4, 1, p, group, token);                                           \
-    }
-FLOAT_TILES(FP32)
-FLOAT_TILES(BF16)
-FLOAT_TILES(FP16)
-FLOAT_TILES(FP8)
-
-static const struct {
-    float_function *one, *groups, *tokens; /* 1 x 1, 1 token x 4 groups, 4 tokens x 1 group */
-} float_tiles[] = {{FP32_1x1, FP32_1x4, FP32_4x1},
-                   {BF16_1x1, BF16_1x4, BF16_4x1},
-                   {FP16_1x1, FP16_1x4, FP16_4x1},
-                   {FP8_1x1, FP8_1x4, FP8_4x1}};
-
-static void floats(const samp__product *product)
-{
-    int kind = product->weight->kind - SAMP__INTEGER_KINDS;
-    for (size_t group = product->group_begin, next; group < product->group_end; group = next) {
-        next = product->group_end - group < TILE ? product->group_end : group + TILE;
-        size_t token = product->token_begin;
-        for (; product->token_end - token >= TILE; token += TILE)
-            for (size_t g = group; g < next; g++) float_tiles[kind].tokens(product, g, token);
-        for (; token < product->token_end; token++) {
-            if (next - group == TILE)
-                float_tiles[kind].groups(product, group, token);
-            else
-                for (size_t g = group; g < next; g++) float_tiles[kind].one(product, g, token);
-        }
-    }
-}
+#include "backend/cpu/float_tiles.h"
 
 static const uint8_t widths[] = {1, 2, 3, TILE, 0};
 
@@ -431,4 +389,4 @@ const samp__matmul_level samp__matmul_avx2 = {.widths = widths,
                                               .q_bytes16 = Q_BYTES,
                                               .quantize = quantize,
                                               .integers = integers,
-                                              .floats = floats};
+                                              .floats = walk_floats};

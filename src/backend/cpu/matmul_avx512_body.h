@@ -393,53 +393,11 @@ INLINE void float_tile(samp__kind kind, int m, int n_groups, const samp__product
     }
 }
 
-typedef void float_function(const samp__product *product, size_t group, size_t token);
-
-#define FLOAT_TILES(kind)                                                                          \
-    static void kind##_1x1(const samp__product *p, size_t group, size_t token)                     \
-    {                                                                                              \
-        float_tile(SAMP__##kind, 1, 1, p, group, token);                                           \
-    }                                                                                              \
-    static void kind##_1x8(const samp__product *p, size_t group, size_t token)                     \
-    {                                                                                              \
-        float_tile(SAMP__##kind, 1, FLOAT_TILE, p, group, token);                                  \
-    }                                                                                              \
-    static void kind##_8x1(const samp__product *p, size_t group, size_t token)                     \
-    {                                                                                              \
-        float_tile(SAMP__##kind, FLOAT_TILE, 1, p, group, token);                                  \
-    }
-FLOAT_TILES(FP32)
-FLOAT_TILES(BF16)
-FLOAT_TILES(FP16)
-FLOAT_TILES(FP8)
-
-static const struct {
-    float_function *one, *groups, *tokens; /* 1 x 1, 1 token x 8 groups, 8 tokens x 1 group */
-} float_tiles[] = {{FP32_1x1, FP32_1x8, FP32_8x1},
-                   {BF16_1x1, BF16_1x8, BF16_8x1},
-                   {FP16_1x1, FP16_1x8, FP16_8x1},
-                   {FP8_1x1, FP8_1x8, FP8_8x1}};
-
-static void floats(const samp__product *product)
-{
-    int kind = product->weight->kind - SAMP__INTEGER_KINDS;
-    for (size_t group = product->group_begin, next; group < product->group_end; group = next) {
-        next = product->group_end - group < FLOAT_TILE ? product->group_end : group + FLOAT_TILE;
-        size_t token = product->token_begin;
-        for (; product->token_end - token >= FLOAT_TILE; token += FLOAT_TILE)
-            for (size_t g = group; g < next; g++) float_tiles[kind].tokens(product, g, token);
-        for (; token < product->token_end; token++) {
-            if (next - group == FLOAT_TILE)
-                float_tiles[kind].groups(product, group, token);
-            else
-                for (size_t g = group; g < next; g++) float_tiles[kind].one(product, g, token);
-        }
-    }
-}
+#include "backend/cpu/float_tiles.h"
 
 const samp__matmul_level SAMP__TABLE = {.widths = widths,
                                         .q_bytes8 = SAMP__BLOCK,
                                         .q_bytes16 = 2 * SAMP__BLOCK,
                                         .quantize = quantize,
                                         .integers = integers,
-                                        .floats = floats};
+                                        .floats = walk_floats};

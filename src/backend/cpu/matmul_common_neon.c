@@ -82,7 +82,7 @@ void samp__neon_quantize(const samp__quantized *to, size_t token, const float *x
 
 /* ---- float weights ---- */
 
-enum { QUARTERS = SAMP__ROWS / 4, SUMS = 4 * QUARTERS };
+enum { FLOAT_TILE = 4, QUARTERS = SAMP__ROWS / 4, SUMS = 4 * QUARTERS };
 
 /* Four rows' weights of a column. */
 INLINE float32x4_t load_values(samp__kind kind, const uint8_t *line, int quarter)
@@ -142,46 +142,6 @@ INLINE void float_tile(samp__kind kind, int m, int n_groups, const samp__product
     }
 }
 
-typedef void float_function(const samp__product *product, size_t group, size_t token);
+#include "backend/cpu/float_tiles.h"
 
-#define FLOAT_TILES(kind)                                                                          \
-    static void kind##_1x1(const samp__product *p, size_t group, size_t token)                     \
-    {                                                                                              \
-        float_tile(SAMP__##kind, 1, 1, p, group, token);                                           \
-    }                                                                                              \
-    static void kind##_1x4(const samp__product *p, size_t group, size_t token)                     \
-    {                                                                                              \
-        float_tile(SAMP__##kind, 1, 4, p, group, token);                                           \
-    }                                                                                              \
-    static void kind##_4x1(const samp__product *p, size_t group, size_t token)                     \
-    {                                                                                              \
-        float_tile(SAMP__##kind, 4, 1, p, group, token);                                           \
-    }
-FLOAT_TILES(FP32)
-FLOAT_TILES(BF16)
-FLOAT_TILES(FP16)
-FLOAT_TILES(FP8)
-
-static const struct {
-    float_function *one, *groups, *tokens; /* 1 x 1, 1 token x 4 groups, 4 tokens x 1 group */
-} float_tiles[] = {{FP32_1x1, FP32_1x4, FP32_4x1},
-                   {BF16_1x1, BF16_1x4, BF16_4x1},
-                   {FP16_1x1, FP16_1x4, FP16_4x1},
-                   {FP8_1x1, FP8_1x4, FP8_4x1}};
-
-void samp__neon_floats(const samp__product *product)
-{
-    int kind = product->weight->kind - SAMP__INTEGER_KINDS;
-    for (size_t group = product->group_begin, next; group < product->group_end; group = next) {
-        next = product->group_end - group < 4 ? product->group_end : group + 4;
-        size_t token = product->token_begin;
-        for (; product->token_end - token >= 4; token += 4)
-            for (size_t g = group; g < next; g++) float_tiles[kind].tokens(product, g, token);
-        for (; token < product->token_end; token++) {
-            if (next - group == 4)
-                float_tiles[kind].groups(product, group, token);
-            else
-                for (size_t g = group; g < next; g++) float_tiles[kind].one(product, g, token);
-        }
-    }
-}
+void samp__neon_floats(const samp__product *product) { walk_floats(product); }
