@@ -59,6 +59,19 @@ static void release(samp__profiler *p)
     samp_free(p->values);
 }
 
+samp_status samp__profile_encode(const samp__profiler *p, const samp_kernel *kernel,
+                                 const uint64_t shape[2], samp__profile_matrix *out,
+                                 samp_error *error)
+{
+    *out = (samp__profile_matrix){.source = {.name = "profile",
+                                             .format = kernel->format,
+                                             .layout = &out->layout,
+                                             .parts = (const void *const *)out->parts,
+                                             .activation_bits = kernel->activation_bits}};
+    SAMP_TRY(kernel->format->layout(shape[0], shape[1], &out->layout, error));
+    return samp_matrix_encode(kernel->format, &out->layout, p->values, out->parts, error);
+}
+
 static samp_status make_copies(samp__profiler *p, const samp_weight_source *source,
                                samp_error *error)
 {
@@ -108,17 +121,10 @@ static void enqueue_product(samp__profiler *p, const samp_batch *batch, size_t i
 static samp_status measure_shape(samp__profiler *p, samp_kernel *kernel, const uint64_t shape[2],
                                  samp_error *error)
 {
-    samp_layout layout;
-    SAMP_TRY(kernel->format->layout(shape[0], shape[1], &layout, error));
-    void *parts[SAMP_PARTS_MAX] = {0};
-    samp_weight_source source = {.name = "profile",
-                                 .format = kernel->format,
-                                 .layout = &layout,
-                                 .parts = (const void *const *)parts,
-                                 .activation_bits = kernel->activation_bits};
-    samp_status status = samp_matrix_encode(kernel->format, &layout, p->values, parts, error);
-    if (status == SAMP_OK) status = make_copies(p, &source, error);
-    samp_model_free_parts(parts);
+    samp__profile_matrix matrix;
+    samp_status status = samp__profile_encode(p, kernel, shape, &matrix, error);
+    if (status == SAMP_OK) status = make_copies(p, &matrix.source, error);
+    samp_model_free_parts(matrix.parts);
     for (int b = 0; b < N_BATCHES && status == SAMP_OK; b++) {
         samp_kernel_time *time = &kernel->times[kernel->n_times];
         *time = (samp_kernel_time){shape[0], shape[1], batches[b], 0};

@@ -23,6 +23,16 @@ typedef struct samp__profiler {
     struct samp__made_up_model *model;      /* likewise for whole steps */
 } samp__profiler;
 
+/* Random values in a kernel's format, for weight_create; samp_model_free_parts releases parts. */
+typedef struct samp__profile_matrix {
+    samp_layout layout;
+    void *parts[SAMP_PARTS_MAX];
+    samp_weight_source source; /* of the two above */
+} samp__profile_matrix;
+samp_status samp__profile_encode(const samp__profiler *p, const samp_kernel *kernel,
+                                 const uint64_t shape[2], samp__profile_matrix *out,
+                                 samp_error *error);
+
 /* Enqueues the i-th of the things that a pass times. */
 typedef void samp__profile_enqueue(samp__profiler *p, const samp_batch *batch, size_t i);
 

@@ -5,7 +5,6 @@
  * and a small head) is run in the widest and in the narrowest format whose products are integers;
  * the mean ratio corrects the laws. */
 #include "base/memory.h"
-#include "bench/encoded.h"
 #include "bench/profile_internal.h"
 #include "model/model.h"
 
@@ -33,17 +32,11 @@ struct samp__made_up_model {
 static samp_status make_weight(samp__profiler *p, const samp_kernel *kernel, int which,
                                samp_weight **out, samp_error *error)
 {
-    samp_layout layout;
-    void *parts[SAMP_PARTS_MAX] = {0};
-    SAMP_TRY(kernel->format->layout(sides[which][0], sides[which][1], &layout, error));
-    samp_weight_source source = {.name = "profile",
-                                 .format = kernel->format,
-                                 .layout = &layout,
-                                 .parts = (const void *const *)parts,
-                                 .activation_bits = kernel->activation_bits};
-    samp_status status = samp_matrix_encode(kernel->format, &layout, p->values, parts, error);
-    if (status == SAMP_OK) status = p->backend->weight_create(p->device, &source, out, error);
-    samp_model_free_parts(parts);
+    samp__profile_matrix matrix;
+    samp_status status = samp__profile_encode(p, kernel, sides[which], &matrix, error);
+    if (status == SAMP_OK)
+        status = p->backend->weight_create(p->device, &matrix.source, out, error);
+    samp_model_free_parts(matrix.parts);
     return status;
 }
 
