@@ -2,24 +2,10 @@
 # test_budget_cli.sh BUILD: `samp quantize --budget` on a small real model: what comes out, what is
 # kept, a killed run, a second budget, another sample, and the answers no.
 set -u
-samp=$1/samp
+. "$(dirname "$0")/common.sh"
 stories=${SAMP_DATA:-}/stories260K
 [ -f "$stories/stories260K.bin" ] || { echo "SKIP: no $stories/stories260K.bin"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-failed=0
-fail() { echo "FAILED: $*"; failed=1; }
-
-# expect CODE WORD -- COMMAND…: the exit code, and WORD somewhere in what was printed.
-expect() {
-    local code=$1 word=$2; shift 3
-    local got out
-    out=$("$@" 2>&1); got=$?
-    if [ "$got" != "$code" ] || ! grep -qF -- "$word" <<<"$out"; then
-        fail "$*: exit $got (expected $code), output without «$word»:"; echo "$out" | head -5
-    fi
-}
 
 "$samp" import "$stories/stories260K.bin" --tokenizer "$stories/tok512.bin" --out model \
     >/dev/null || exit 1

@@ -1,21 +1,7 @@
 #!/usr/bin/env bash
 # test_cli.sh BUILD: exit codes, error texts and help of the program as a stranger meets them.
 set -u
-samp=$1/samp
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
-
-# expect CODE WORD -- COMMAND…: the exit code, and WORD somewhere in what was printed.
-expect() {
-    local code=$1 word=$2; shift 3
-    local got out
-    out=$("$@" 2>&1); got=$?
-    if [ "$got" != "$code" ] || ! grep -qF -- "$word" <<<"$out"; then
-        echo "FAILED: $*: exit $got (expected $code), output without «$word»:"; echo "$out" | head -5
-        failed=1
-    fi
-}
+. "$(dirname "$0")/common.sh"
 
 expect 3 'Usage: samp COMMAND' -- "$samp"
 expect 0 'Usage: samp COMMAND' -- "$samp" --help

@@ -1,11 +1,7 @@
 #!/usr/bin/env bash
 # test_doctor_cli.sh BUILD: samp doctor as people and scripts see it.
 set -u
-samp=$1/samp
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
-fail() { echo "FAILED: $*"; failed=1; }
+. "$(dirname "$0")/common.sh"
 
 "$samp" doctor --folder "$work" >"$work/text"; code=$?
 [ $code -le 1 ] || fail "exit code $code"

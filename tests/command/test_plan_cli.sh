@@ -1,12 +1,8 @@
 #!/usr/bin/env bash
 # test_plan_cli.sh BUILD: what samp plan prints, on a made-up sensitivity of two layers and a head.
 set -u
-samp=$1/samp
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/common.sh"
 cd "$work" || exit 1
-failed=0
-fail() { echo "FAILED: $*"; failed=1; }
 has() { grep -qE -- "$2" "$1" || { fail "$1 has no line «$2»"; cat "$1"; }; }
 lacks() { grep -qE -- "$2" "$1" && fail "$1 has a line «$2»"; }
 

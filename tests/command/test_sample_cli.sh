@@ -1,22 +1,8 @@
 #!/usr/bin/env bash
 # test_sample_cli.sh BUILD: samp sample as its user meets it: files, pipes, exit codes, memory.
 set -u
-samp=$1/samp
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/common.sh"
 cd "$work" || exit 1
-failed=0
-fail() { echo "FAILED: $*"; failed=1; }
-
-# expect CODE WORD -- COMMAND…: the exit code, and WORD somewhere in what was printed.
-expect() {
-    local code=$1 word=$2; shift 3
-    local got out
-    out=$("$@" 2>&1); got=$?
-    if [ "$got" != "$code" ] || ! grep -qF -- "$word" <<<"$out"; then
-        fail "$*: exit $got (expected $code), output without «$word»:"; echo "$out" | head -5
-    fi
-}
 
 # log N SEED CODE: N requests, CODE % of them code, the others chat; every text different.
 log() {
