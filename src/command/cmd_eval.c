@@ -62,6 +62,13 @@ static void add_row(samp_table *table, const char *text, const samp_eval_result 
     samp_table_row(table, r->compared ? 9 : 3, cells);
 }
 
+static samp_run_options baseline_options(const eval_options *o)
+{
+    samp_run_options run = o->run;
+    run.exact = o->baseline_exact;
+    return run;
+}
+
 static samp_status eval_files(const eval_options *o, samp_loaded *model, samp_loaded *baseline,
                               const char *const *paths, size_t n, samp_error *error)
 {
@@ -73,7 +80,8 @@ static samp_status eval_files(const eval_options *o, samp_loaded *model, samp_lo
                              .max_windows = (uint32_t)o->windows};
     char digest[SAMP_SHA256_HEX] = "";
     if (o->keep_logits && baseline->model) {
-        SAMP_TRY(samp_loaded_digest(baseline, o->baseline_exact, digest, error));
+        samp_run_options baseline_run = baseline_options(o);
+        SAMP_TRY(samp_loaded_digest(baseline, &baseline_run, digest, error));
         how.keep_logits = o->keep_logits;
         how.baseline_digest = digest;
     }
@@ -123,8 +131,7 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
 {
     const eval_options *o = given;
     samp_loaded model = {0}, baseline = {0};
-    samp_run_options baseline_run = o->run;
-    baseline_run.exact = o->baseline_exact;
+    samp_run_options baseline_run = baseline_options(o);
     samp_status status =
         samp_loaded_open(&model, arguments[0], &o->run, (uint32_t)o->context, true, error);
     if (status == SAMP_OK && o->baseline)

@@ -50,13 +50,13 @@ void samp_loaded_close(samp_loaded *loaded)
     *loaded = (samp_loaded){0};
 }
 
-samp_status samp_loaded_digest(const samp_loaded *loaded, bool exact, char hex[SAMP_SHA256_HEX],
-                               samp_error *error)
+samp_status samp_loaded_digest(const samp_loaded *loaded, const samp_run_options *options,
+                               char hex[SAMP_SHA256_HEX], samp_error *error)
 {
     char shapes[SAMP_SHA256_HEX];
     samp_buffer text = {0};
     SAMP_TRY(samp_model_digest(loaded->model, shapes, error));
-    samp_buffer_printf(&text, "%s %d\n", shapes, exact);
+    samp_buffer_printf(&text, "%s %d %s\n", shapes, options->exact, options->kv);
     samp_status status = samp_model_describe_files(loaded->model, &text, NULL, error);
     if (status == SAMP_OK) status = samp_buffer_ok(&text, error);
     if (status == SAMP_OK) status = samp_sha256_bytes(text.data, text.length, hex, error);

@@ -69,10 +69,10 @@ samp_status samp_loaded_open(samp_loaded *out, const char *folder, const samp_ru
                              uint32_t context, bool with_tokenizer, samp_error *error);
 void samp_loaded_close(samp_loaded *loaded);
 
-/* SHA-256 of what the model's outputs depend on: shapes, config, sizes and times of its files, and whether it runs
- * exactly. */
-samp_status samp_loaded_digest(const samp_loaded *loaded, bool exact, char hex[SAMP_SHA256_HEX],
-                               samp_error *error);
+/* SHA-256 of what the outputs of a model opened with these options depend on: shapes, config, sizes
+ * and times of its files, exact or not, the cache's precision. */
+samp_status samp_loaded_digest(const samp_loaded *loaded, const samp_run_options *options,
+                               char hex[SAMP_SHA256_HEX], samp_error *error);
 
 /* Tokenizes a text file (at most 1 GB) with the model's tokenizer and evaluates it, with a progress
  * line; baseline may be NULL. options->progress is replaced. *n_tokens gets the length of the text.

@@ -128,24 +128,19 @@ static samp_status open_kept(eval_run *run, const int32_t *tokens, samp_error *e
                                  run->vocab, error);
 }
 
-static samp_estimate exp_estimate(samp_estimate e)
-{
-    return (samp_estimate){exp(e.value), exp(e.low), exp(e.high)};
-}
-
 static void summarize(eval_run *run, samp_eval_result *result)
 {
     result->n_windows = run->n_windows;
     result->n_scored = run->n_values;
     result->nll = samp_estimate_mean(run->nll, run->starts, run->n_windows);
-    result->perplexity = exp_estimate(result->nll);
+    result->perplexity = samp_estimate_exp(result->nll);
     if (!run->sessions[1]) return;
     result->compared = true;
     result->baseline_nll = samp_estimate_mean(run->baseline_nll, run->starts, run->n_windows);
-    result->baseline_perplexity = exp_estimate(result->baseline_nll);
+    result->baseline_perplexity = samp_estimate_exp(result->baseline_nll);
     for (size_t i = 0; i < run->n_values; i++) run->nll[i] -= run->baseline_nll[i];
     result->perplexity_ratio =
-        exp_estimate(samp_estimate_mean(run->nll, run->starts, run->n_windows));
+        samp_estimate_exp(samp_estimate_mean(run->nll, run->starts, run->n_windows));
     result->kl_mean = samp_estimate_mean(run->kl, run->starts, run->n_windows);
     if (result->kl_mean.low < 0) result->kl_mean.low = 0;
     result->delta_p = samp_estimate_mean(run->delta_p, run->starts, run->n_windows);

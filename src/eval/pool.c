@@ -29,11 +29,6 @@ static samp_estimate pool(const samp_eval_result *parts, size_t n, double n_scor
     return (samp_estimate){mean, mean - half, mean + half};
 }
 
-static samp_estimate exp_estimate(samp_estimate e)
-{
-    return (samp_estimate){exp(e.value), exp(e.low), exp(e.high)};
-}
-
 samp_eval_result samp_eval_pool(const samp_eval_result *parts, size_t n)
 {
     samp_eval_result all = {.compared = n > 0};
@@ -48,11 +43,11 @@ samp_eval_result samp_eval_pool(const samp_eval_result *parts, size_t n)
     if (all.n_scored == 0) return (samp_eval_result){0};
     double scored = (double)all.n_scored;
     all.nll = pool(parts, n, scored, nll_of);
-    all.perplexity = exp_estimate(all.nll);
+    all.perplexity = samp_estimate_exp(all.nll);
     if (!all.compared) return all;
     all.baseline_nll = pool(parts, n, scored, baseline_nll_of);
-    all.baseline_perplexity = exp_estimate(all.baseline_nll);
-    all.perplexity_ratio = exp_estimate(pool(parts, n, scored, log_ratio_of));
+    all.baseline_perplexity = samp_estimate_exp(all.baseline_nll);
+    all.perplexity_ratio = samp_estimate_exp(pool(parts, n, scored, log_ratio_of));
     all.kl_mean = pool(parts, n, scored, kl_of);
     if (all.kl_mean.low < 0) all.kl_mean.low = 0;
     all.delta_p = pool(parts, n, scored, delta_p_of);

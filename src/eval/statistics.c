@@ -52,3 +52,8 @@ samp_estimate samp_estimate_share(size_t successes, size_t n)
     double half = z95 * sqrt(p * (1 - p) / (double)n + zz / (4 * (double)n)) / (1 + zz);
     return (samp_estimate){p, centre - half, centre + half};
 }
+
+samp_estimate samp_estimate_exp(samp_estimate e)
+{
+    return (samp_estimate){exp(e.value), exp(e.low), exp(e.high)};
+}

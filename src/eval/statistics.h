@@ -19,6 +19,8 @@ samp_estimate samp_estimate_mean(const float *values, const size_t *starts, size
 /* Quantile q (0 … 1) by linear interpolation (as numpy), interval from order statistics. Sorts
  * values in place. */
 samp_estimate samp_estimate_quantile(float *values, size_t n, double q);
+/* exp of the value and of both ends: a perplexity from nats a token. */
+samp_estimate samp_estimate_exp(samp_estimate e);
 /* Wilson interval of successes out of n. */
 samp_estimate samp_estimate_share(size_t successes, size_t n);
 

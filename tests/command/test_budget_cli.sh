@@ -79,6 +79,15 @@ page=("$samp" report a -b model --repetitions 0 --html)
 expect 2 'plan.json: "calibration" is missing' -- "${page[@]}" q.html -s a.samp/plan.json
 expect 2 'no/such/page.html' -- "${page[@]}" no/such/page.html
 
+# The baseline's logits are kept, used again, and not for a baseline that runs otherwise.
+"$samp" inspect model >text.txt
+kept() { "$samp" eval a -b model --ctx 32 --keep-logits kept --json "$@" text.txt | grep -v seconds; }
+kept >one.json; kept >two.json
+cmp -s one.json two.json || fail 'kept logits gave other figures'
+[ "$(ls kept | wc -l)" = 1 ] || fail 'kept logits were not used again'
+kept --kv int8 >three.json
+[ "$(ls kept | wc -l)" = 2 ] || fail 'logits of another cache were used'
+
 # Again: nothing is done twice. Another budget: nothing is measured twice.
 measured=$(stat -c '%Y %i' a.samp/sensitivity.json)
 before=$(cksum <a/samp.json)
