@@ -4,6 +4,7 @@
 #include "command/command.h"
 #include "command/terminal.h"
 #include "doctor/doctor.h"
+#include "file/file.h"
 
 #include <string.h>
 
@@ -191,6 +192,10 @@ static int run_profile(const doctor_options *o, samp_error *error)
 {
     char name[64];
     name_of(o->profile, name);
+    /* A minute of measuring must not be lost to a folder that is not there. */
+    samp_output *place;
+    if (samp_output_create(&place, o->profile, error) != SAMP_OK) return SAMP_EXIT_ERROR;
+    samp_output_abandon(place);
     samp_meter meter;
     samp_profile_options how = {.name = name,
                                 .backend = o->backend,

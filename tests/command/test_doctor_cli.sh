@@ -21,6 +21,8 @@ grep -qE '^broken .*: unset SAMP_CPU$' "$work/broken" || fail "a broken line wit
 grep -q '"group": "self-test"' "$work/json" || fail "no self-test in the JSON"
 "$samp" doctor /no/such/model >/dev/null 2>"$work/err"; [ $? = 2 ] || fail "a model that is not there"
 grep -q '/no/such/model' "$work/err" || fail "the model is not named"
+timeout 20 "$samp" doctor --profile "$work/no/such/p.json" 2>"$work/err"; [ $? = 2 ] || fail "--profile without a place"
+grep -q 'no/such/p.json' "$work/err" || fail "the place that is not there is not named"
 "$samp" doctor --profile "$work/p.json" model 2>/dev/null; [ $? = 3 ] || fail "--profile with a model"
 "$samp" plan --sensitivity s.json --hardware abacus 2>"$work/err"; [ $? = 3 ] || fail "unknown hardware"
 grep -q 'rtx4090' "$work/err" || fail "the profiles there are, are not named"
