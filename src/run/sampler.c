@@ -6,7 +6,8 @@
  * The draw then walks tokens by id, so that a filter that removes nothing changes nothing, and a
  * seed gives the same text on every machine.
  *
- * Memory: a sampler owns arrays of vocab_size; choosing a token allocates nothing. */
+ * Memory: a sampler owns arrays of vocab_size, but only those its options need (a server has
+ * hundreds of samplers); choosing a token allocates nothing. */
 #include "run/sampler.h"
 
 #include "backend/numerics.h"
@@ -16,11 +17,12 @@ struct samp_sampler {
     samp_sampler_options options;
     uint32_t vocab_size;
     samp_prng prng;
-    uint32_t *generated; /* [vocab_size] times generated */
+    uint32_t *generated; /* [vocab_size] times generated; NULL without penalties, as the next two */
     uint8_t *is_seen;    /* [vocab_size] prompt or generated */
     int32_t *seen;       /* [n_seen] those tokens, for penalties */
     uint32_t n_seen;
-    int32_t *kept; /* [vocab_size] scratch: ids of candidates */
+    int32_t *kept;               /* [vocab_size] scratch: ids of candidates; NULL without filters */
+    samp_logit_bias *logit_bias; /* [options.n_logit_bias] */
 };
 
 samp_sampler_options samp_sampler_defaults(void)
@@ -52,7 +54,53 @@ samp_status samp_sampler_check(const samp_sampler_options *options, samp_error *
         return samp_fail(error, SAMP_INVALID,
                          "repetition_penalty is %g, expected more than 0 and at most 10",
                          (double)options->repetition_penalty);
+    for (uint32_t i = 0; i < options->n_logit_bias; i++)
+        SAMP_TRY(check_range("logit_bias", options->logit_bias[i].bias, -100, 100, error));
     return SAMP_OK;
+}
+
+static samp_status check_vocabulary(const samp_sampler_options *options, uint32_t vocab_size,
+                                    samp_error *error)
+{
+    if (vocab_size == 0 || vocab_size > INT32_MAX)
+        return samp_fail(error, SAMP_INVALID, "a vocabulary of %u tokens: expected 1 to %d",
+                         vocab_size, INT32_MAX);
+    for (uint32_t i = 0; i < options->n_logit_bias; i++) {
+        int32_t token = options->logit_bias[i].token;
+        if (token < 0 || (uint32_t)token >= vocab_size)
+            return samp_fail(error, SAMP_INVALID, "logit_bias: token %d, expected 0 to %u", token,
+                             vocab_size - 1);
+    }
+    return SAMP_OK;
+}
+
+static bool has_penalty(const samp_sampler_options *o)
+{
+    return o->repetition_penalty != 1 || o->frequency_penalty != 0 || o->presence_penalty != 0;
+}
+
+static bool has_filter(const samp_sampler_options *o) { return o->top_k > 0 || o->top_p < 1; }
+
+static bool allocate(samp_sampler *sampler)
+{
+    const samp_sampler_options *o = &sampler->options;
+    uint32_t n = sampler->vocab_size;
+    bool done = true;
+    if (has_penalty(o)) {
+        sampler->generated = samp_alloc(n, sizeof *sampler->generated);
+        sampler->is_seen = samp_alloc(n, sizeof *sampler->is_seen);
+        sampler->seen = samp_alloc(n, sizeof *sampler->seen);
+        done = sampler->generated && sampler->is_seen && sampler->seen;
+    }
+    if (has_filter(o)) {
+        sampler->kept = samp_alloc(n, sizeof *sampler->kept);
+        done &= sampler->kept != NULL;
+    }
+    if (o->n_logit_bias) {
+        sampler->logit_bias = samp_alloc(o->n_logit_bias, sizeof *sampler->logit_bias);
+        done &= sampler->logit_bias != NULL;
+    }
+    return done;
 }
 
 samp_status samp_sampler_create(samp_sampler **out, const samp_sampler_options *options,
@@ -60,22 +108,18 @@ samp_status samp_sampler_create(samp_sampler **out, const samp_sampler_options *
 {
     *out = NULL;
     SAMP_TRY(samp_sampler_check(options, error));
-    if (vocab_size == 0 || vocab_size > INT32_MAX)
-        return samp_fail(error, SAMP_INVALID, "a vocabulary of %u tokens: expected 1 to %d",
-                         vocab_size, INT32_MAX);
+    SAMP_TRY(check_vocabulary(options, vocab_size, error));
     samp_sampler *sampler = samp_alloc(1, sizeof *sampler);
     if (!sampler) return samp_fail(error, SAMP_NOMEM, "out of memory for a sampler");
     sampler->options = *options;
     sampler->vocab_size = vocab_size;
     sampler->prng.state = options->seed;
-    sampler->generated = samp_alloc(vocab_size, sizeof *sampler->generated);
-    sampler->is_seen = samp_alloc(vocab_size, sizeof *sampler->is_seen);
-    sampler->seen = samp_alloc(vocab_size, sizeof *sampler->seen);
-    sampler->kept = samp_alloc(vocab_size, sizeof *sampler->kept);
-    if (!sampler->generated || !sampler->is_seen || !sampler->seen || !sampler->kept) {
+    if (!allocate(sampler)) {
         samp_sampler_release(sampler);
         return samp_fail(error, SAMP_NOMEM, "out of memory for a sampler of %u tokens", vocab_size);
     }
+    for (uint32_t i = 0; i < options->n_logit_bias; i++)
+        sampler->logit_bias[i] = options->logit_bias[i];
     *out = sampler;
     return SAMP_OK;
 }
@@ -83,6 +127,7 @@ samp_status samp_sampler_create(samp_sampler **out, const samp_sampler_options *
 void samp_sampler_release(samp_sampler *sampler)
 {
     if (!sampler) return;
+    samp_free(sampler->logit_bias);
     samp_free(sampler->kept);
     samp_free(sampler->seen);
     samp_free(sampler->is_seen);
@@ -92,7 +137,7 @@ void samp_sampler_release(samp_sampler *sampler)
 
 void samp_sampler_accept(samp_sampler *sampler, int32_t token, bool generated)
 {
-    if (token < 0 || (uint32_t)token >= sampler->vocab_size) return;
+    if (!sampler->seen || token < 0 || (uint32_t)token >= sampler->vocab_size) return;
     if (!sampler->is_seen[token]) sampler->seen[sampler->n_seen++] = token;
     sampler->is_seen[token] = 1;
     if (generated) sampler->generated[token]++;
@@ -103,7 +148,6 @@ void samp_sampler_accept(samp_sampler *sampler, int32_t token, bool generated)
 static void penalize(const samp_sampler *sampler, float *logits)
 {
     const samp_sampler_options *o = &sampler->options;
-    if (o->repetition_penalty == 1 && o->frequency_penalty == 0 && o->presence_penalty == 0) return;
     for (uint32_t i = 0; i < sampler->n_seen; i++) {
         float *logit = &logits[sampler->seen[i]];
         uint32_t n = sampler->generated[sampler->seen[i]];
@@ -219,6 +263,8 @@ static int32_t draw(samp_sampler *sampler, const float *weights)
 int32_t samp_sampler_next(samp_sampler *sampler, float *logits)
 {
     const samp_sampler_options *o = &sampler->options;
+    for (uint32_t i = 0; i < o->n_logit_bias; i++)
+        logits[sampler->logit_bias[i].token] += sampler->logit_bias[i].bias;
     penalize(sampler, logits);
     int32_t best = greatest(logits, sampler->vocab_size);
     float max = logits[best];
@@ -228,6 +274,6 @@ int32_t samp_sampler_next(samp_sampler *sampler, float *logits)
         float weight = samp_exp((logits[i] - max) / o->temperature);
         weights[i] = weight >= o->min_p ? weight : 0;
     }
-    if (o->top_k > 0 || o->top_p < 1) keep_top(sampler, weights);
+    if (has_filter(o)) keep_top(sampler, weights);
     return draw(sampler, weights);
 }

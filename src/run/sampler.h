@@ -5,6 +5,11 @@
 #include "base/error.h"
 #include "base/prng.h"
 
+typedef struct samp_logit_bias {
+    int32_t token;
+    float bias; /* -100 … 100, added to the token's logit before the penalties */
+} samp_logit_bias;
+
 typedef struct samp_sampler_options {
     float temperature;                         /* 0 = greedy */
     float top_p;                               /* 1 = off */
@@ -13,6 +18,8 @@ typedef struct samp_sampler_options {
     float repetition_penalty;                  /* 1 = off */
     float frequency_penalty, presence_penalty; /* 0 = off */
     uint64_t seed;
+    const samp_logit_bias *logit_bias; /* [n_logit_bias]; a sampler copies it */
+    uint32_t n_logit_bias;
 } samp_sampler_options;
 
 /* temperature 0, everything off, seed 0. */
@@ -26,7 +33,8 @@ samp_status samp_sampler_create(samp_sampler **out, const samp_sampler_options *
 void samp_sampler_release(samp_sampler *sampler);
 /* Counts a token (prompt or generated) for the penalties. */
 void samp_sampler_accept(samp_sampler *sampler, int32_t token, bool generated);
-/* logits [vocab_size] are overwritten. */
+/* logits [vocab_size] are overwritten; a token whose logit is -inf is not chosen as long as there is
+ * another. */
 int32_t samp_sampler_next(samp_sampler *sampler, float *logits);
 
 #endif
