@@ -2,7 +2,7 @@
 # setup.sh [fuzz|arm64]: installs the Debian packages that are missing of those the build, the tests and the demo
 # need; `fuzz` also those of `make fuzz`, `arm64` also those of the cross build (cmake/arm64.cmake).
 set -eu
-libraries=(libjansson-dev libpcre2-dev libutf8proc-dev libssl-dev libedit-dev libcmocka-dev)
+libraries=(libjansson-dev libpcre2-dev libutf8proc-dev libssl-dev libevent-dev libedit-dev libcmocka-dev)
 packages=(make gcc libc6-dev cmake ninja-build pkg-config "${libraries[@]}" python3 python3-pip unzip)
 case ${1:-} in
 '') ;;
