@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "format/format.h"
 
-enum { SAMP_BACKEND_ABI = 1, SAMP_MATMUL_MAX = 3 };
+enum { SAMP_BACKEND_ABI = 2, SAMP_MATMUL_MAX = 3 };
 
 typedef struct samp_device samp_device; /* an open backend: its threads or its GPU, its queue */
 typedef struct samp_tensor samp_tensor; /* floats (or bytes) on the device */
@@ -72,10 +72,14 @@ typedef struct samp_input {
 
 typedef struct samp_attention {
     uint32_t layer, n_heads, n_kv_heads, head_dim;
-    float scale; /* 1/sqrt(head_dim) */
-    const samp_tensor *rope; /* [max_positions][head_dim/2][2]: cos, sin */
-    samp_tensor *q, *k, *v;  /* [n_tokens][n_heads*head_dim], [n_tokens][n_kv_heads*head_dim] twice; q, k may be
-                                overwritten by their rotated values */
+    uint32_t window; /* positions a query sees, its own the last; 0 = all up to its own */
+    float scale;     /* 1/sqrt(head_dim) */
+    float eps;       /* of the norms by gain */
+    const samp_tensor *rope;    /* [max_positions][head_dim/2][2]: cos, sin; NULL = nothing is rotated */
+    const samp_tensor *bias[3]; /* added to q, k, v first: [n_heads*head_dim], [n_kv_heads*head_dim] twice; or NULL */
+    const samp_tensor *gain[2]; /* rmsnorm of each head of q, k, before rope: [head_dim]; or NULL */
+    samp_tensor *q, *k, *v;  /* [n_tokens][n_heads*head_dim], [n_tokens][n_kv_heads*head_dim] twice; may be
+                                overwritten by what attention makes of them */
     samp_tensor *out;        /* [n_tokens][n_heads*head_dim] */
 } samp_attention;
 
@@ -102,13 +106,14 @@ typedef struct samp_backend {
 
     /* ---- enqueued; a step is begin … sync. The batch and what it points to must live until sync. ---- */
     void (*begin)(samp_device *device, const samp_batch *batch);
-    /* out [n_tokens][cols] = rows `tokens` of the weight (created with source.embed), decoded exactly. */
-    void (*embed)(samp_device *device, const samp_weight *weight, samp_tensor *out);
+    /* out [n_tokens][cols] = rows `tokens` of the weights (created with source.embed), of which each goes on where
+     * the one before ends, decoded exactly. */
+    void (*embed)(samp_device *device, int n_weights, const samp_weight *const weights[], samp_tensor *out);
     /* out[i] [n][rows_i] = input · weight[i]^T (added to out[i] when add); all weights have the same number of columns.
      * n is the step's n_tokens, or n_rows of a gathered input. */
     void (*matmul)(samp_device *device, uint32_t n, const samp_input *input, int n_weights,
                    const samp_weight *const weights[], samp_tensor *const outs[], bool add);
-    /* Rotates q and k, appends k and v to the cache, attends causally. */
+    /* Adds biases, norms and rotates heads of q and k, appends k and v to the cache, attends causally. */
     void (*attention)(samp_device *device, samp_kv *kv, const samp_attention *attention);
     /* out row i = in row rows[i]; rows is host memory that must live until sync. width floats a row. */
     void (*gather)(samp_device *device, const samp_tensor *in, const uint32_t *rows, uint32_t n_rows, uint32_t width, samp_tensor *out);

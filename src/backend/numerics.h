@@ -19,12 +19,15 @@
  *          float: y0 = fmaf(x0, c, -(x1*s)), y1 = fmaf(x1, c, x0*s).
  * kv       fp32: as it is. fp16: rounded to nearest even. int8: per token and head: m = max|x|, scale = m/127 (float),
  *          q = rint(x * (127/m)); m < 1e-30 gives zeros and scale 0. K is stored after rope.
+ * heads    of q, k and v before anything else: x + bias, where there is one; then q and k: norm over head_dim where
+ *          there is a gain, rope where the layer has it.
  * attention for one query and head, over key blocks of SAMP_KV_BLOCK positions in order, online softmax:
  *              s_j = samp_dot(q, k_j) * scale           (int8 K: samp_dot(q, (float)k_j) * (k_scale*scale))
  *              M' = max(M, max s_j); c = exp(M - M'); l = l*c + (lane sum of p_j); o = o*c
  *              p_j = exp(s_j - M'); o[d] = fmaf(p_j, v_j[d], o[d]) for j in order (int8 V: p_j*v_scale)
  *          Lane sum of p: lane j%16 adds p_j in order, then halves. First block: M = -inf, so c = 0, l = o = 0.
  *          Result o[d] / l. Only positions <= the query's take part.
+ *          With a window only the last `window` of them do; blocks are the same ones.
  * exp      samp_exp below; inputs here are <= 0 or bounded, results below 2^-126 are 0. */
 #ifndef SAMP_BACKEND_NUMERICS_H
 #define SAMP_BACKEND_NUMERICS_H

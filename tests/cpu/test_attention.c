@@ -21,13 +21,16 @@ enum {
     MAX_BLOCKS = (MAX_LENGTH + SAMP_KV_BLOCK - 1) / SAMP_KV_BLOCK
 };
 
+#define EPS 1e-6f
+
 static const uint32_t lengths[N_SEQS] = {MAX_LENGTH, 65, 20};
 
 typedef struct world {
     samp_kv_shape shape;
-    uint32_t n_heads;
+    uint32_t n_heads, window;
     float scale;
-    float *rope;
+    float *rope;                                                 /* NULL: nothing is rotated */
+    float *bias[3], *gain[2];                                    /* of q, k, v; of q, k; or NULL */
     float *q[N_SEQS], *k[N_SEQS], *v[N_SEQS], *expected[N_SEQS]; /* [length][heads*head_dim] */
 } world;
 
@@ -51,6 +54,7 @@ static void stored(const world *w, const float *x, float *values, float *scale)
 
 static void rotate(const world *w, uint32_t position, float *head)
 {
+    if (!w->rope) return;
     uint32_t half = w->shape.head_dim / 2;
     for (uint32_t i = 0; i < half; i++) {
         const float *cs = w->rope + ((size_t)position * half + i) * 2;
@@ -58,21 +62,33 @@ static void rotate(const world *w, uint32_t position, float *head)
     }
 }
 
-/* One block of the online softmax; keys and values as stored() gives them. */
-static void plain_block(const world *w, const float *q, int n, float (*k)[SAMP__HEAD_DIM_MAX],
-                        const float *k_scale, float (*v)[SAMP__HEAD_DIM_MAX], const float *v_scale,
-                        float *m, float *l, float *o)
+/* Head `at` of q (which = 0) or k (1) as attention uses it: bias, norm, rope. */
+static void make_head(const world *w, int which, const float *x, uint32_t at, uint32_t position,
+                      float *head)
+{
+    uint32_t dim = w->shape.head_dim;
+    for (uint32_t d = 0; d < dim; d++)
+        head[d] = w->bias[which] ? x[d] + w->bias[which][at * dim + d] : x[d];
+    if (w->gain[which]) samp_rmsnorm(head, w->gain[which], dim, EPS, head);
+    rotate(w, position, head);
+}
+
+/* Positions from … n-1 of a block of the online softmax; keys and values as stored() gives them. */
+static void plain_block(const world *w, const float *q, int from, int n,
+                        float (*k)[SAMP__HEAD_DIM_MAX], const float *k_scale,
+                        float (*v)[SAMP__HEAD_DIM_MAX], const float *v_scale, float *m, float *l,
+                        float *o)
 {
     uint32_t dim = w->shape.head_dim;
     bool int8 = w->shape.type == SAMP_KV_INT8;
     float s[SAMP_KV_BLOCK], lane[SAMP_LANES] = {0}, max = *m;
-    for (int j = 0; j < n; j++) {
+    for (int j = from; j < n; j++) {
         s[j] = samp_dot(q, k[j], dim) * (int8 ? k_scale[j] * w->scale : w->scale);
         max = fmaxf(max, s[j]);
     }
     float c = samp_exp(*m - max);
     for (uint32_t d = 0; d < dim; d++) o[d] = o[d] * c;
-    for (int j = 0; j < n; j++) {
+    for (int j = from; j < n; j++) {
         float p = samp_exp(s[j] - max);
         lane[j % SAMP_LANES] += p;
         for (uint32_t d = 0; d < dim; d++) o[d] = fmaf(int8 ? p * v_scale[j] : p, v[j][d], o[d]);
@@ -87,19 +103,22 @@ static void plain_attention(world *w, int s, uint32_t position, uint32_t head)
     float k_scale[SAMP_KV_BLOCK], v_scale[SAMP_KV_BLOCK], q[SAMP__HEAD_DIM_MAX],
         o[SAMP__HEAD_DIM_MAX] = {0};
     uint32_t dim = w->shape.head_dim, kv_head = head / (w->n_heads / w->shape.n_kv_heads);
-    memcpy(q, w->q[s] + position * q_width(w) + head * dim, dim * sizeof *q);
-    rotate(w, position, q);
+    make_head(w, 0, w->q[s] + position * q_width(w) + head * dim, head, position, q);
     float m = -INFINITY, l = 0;
     for (uint32_t base = 0; base <= position; base += SAMP_KV_BLOCK) {
-        int n = 0;
+        int from = SAMP_KV_BLOCK, n = 0;
         for (uint32_t at = base; at <= position && n < SAMP_KV_BLOCK; at++, n++) {
-            float key[SAMP__HEAD_DIM_MAX];
-            memcpy(key, w->k[s] + at * kv_width(w) + kv_head * dim, dim * sizeof *key);
-            rotate(w, at, key);
+            float key[SAMP__HEAD_DIM_MAX], value[SAMP__HEAD_DIM_MAX];
+            const float *x = w->v[s] + at * kv_width(w) + kv_head * dim;
+            if (w->window && position - at >= w->window) continue;
+            if (from > n) from = n;
+            make_head(w, 1, w->k[s] + at * kv_width(w) + kv_head * dim, kv_head, at, key);
+            for (uint32_t d = 0; d < dim; d++)
+                value[d] = w->bias[2] ? x[d] + w->bias[2][kv_head * dim + d] : x[d];
             stored(w, key, k[n], &k_scale[n]);
-            stored(w, w->v[s] + at * kv_width(w) + kv_head * dim, v[n], &v_scale[n]);
+            stored(w, value, v[n], &v_scale[n]);
         }
-        plain_block(w, q, n, k, k_scale, v, v_scale, &m, &l, o);
+        if (from < n) plain_block(w, q, from, n, k, k_scale, v, v_scale, &m, &l, o);
     }
     for (uint32_t d = 0; d < dim; d++)
         w->expected[s][position * q_width(w) + head * dim + d] = o[d] / l;
@@ -124,15 +143,34 @@ static void fill(samp_prng *prng, float *x, size_t rows, size_t dim)
     }
 }
 
+/* What a family adds to plain attention. */
+typedef struct traits {
+    uint32_t window;
+    bool bias, norm, no_rope;
+} traits;
+
+static void add_traits(world *w, const traits *t, samp_prng *prng)
+{
+    w->window = t->window;
+    for (int i = 0; t->bias && i < 3; i++) {
+        uint32_t heads = i ? w->shape.n_kv_heads : w->n_heads;
+        fill(prng, w->bias[i] = floats((size_t)heads * w->shape.head_dim), heads,
+             w->shape.head_dim);
+    }
+    for (int i = 0; t->norm && i < 2; i++)
+        fill(prng, w->gain[i] = floats(w->shape.head_dim), 1, w->shape.head_dim);
+}
+
 static void world_init(world *w, samp_kv_type type, uint32_t head_dim, uint32_t n_kv_heads,
-                       uint32_t ratio)
+                       uint32_t ratio, const traits *t)
 {
     samp_prng prng = {head_dim * 1000 + ratio * 10 + type};
     *w = (world){.shape = {2, N_SEQS * MAX_BLOCKS + 2, n_kv_heads, head_dim, type},
                  .n_heads = n_kv_heads * ratio,
                  .scale = 1.0f / sqrtf((float)head_dim)};
-    w->rope = floats((size_t)MAX_LENGTH * head_dim);
-    for (uint32_t p = 0; p < MAX_LENGTH; p++)
+    if (t) add_traits(w, t, &prng);
+    if (!t || !t->no_rope) w->rope = floats((size_t)MAX_LENGTH * head_dim);
+    for (uint32_t p = 0; w->rope && p < MAX_LENGTH; p++)
         for (uint32_t i = 0; i < head_dim / 2; i++) {
             double angle = p * pow(10000, -2.0 * i / head_dim);
             w->rope[(p * (head_dim / 2) + i) * 2] = (float)cos(angle);
@@ -155,6 +193,8 @@ static void world_init(world *w, samp_kv_type type, uint32_t head_dim, uint32_t 
 static void world_release(world *w)
 {
     samp_free(w->rope);
+    for (int i = 0; i < 3; i++) samp_free(w->bias[i]);
+    for (int i = 0; i < 2; i++) samp_free(w->gain[i]);
     for (int s = 0; s < N_SEQS; s++) {
         samp_free(w->q[s]);
         samp_free(w->k[s]);
@@ -232,8 +272,12 @@ static void run_step(const world *w, samp_kv *kv, samp__attention_scratch *scrat
                                .n_heads = w->n_heads,
                                .n_kv_heads = w->shape.n_kv_heads,
                                .head_dim = w->shape.head_dim,
+                               .window = w->window,
                                .scale = w->scale,
+                               .eps = EPS,
                                .rope = w->rope,
+                               .bias = {w->bias[0], w->bias[1], w->bias[2]},
+                               .gain = {w->gain[0], w->gain[1]},
                                .q = q,
                                .k = k,
                                .v = v,
@@ -312,10 +356,36 @@ static void test_shapes(void **state)
             for (size_t r = 0; r < sizeof ratios / sizeof *ratios; r++) {
                 if (emulated() && (d + r) % 3) continue; /* each size, each ratio */
                 world w;
-                world_init(&w, (samp_kv_type)type, dims[d], ratios[r] == 3 ? 3 : 1, ratios[r]);
+                world_init(&w, (samp_kv_type)type, dims[d], ratios[r] == 3 ? 3 : 1, ratios[r],
+                           NULL);
                 run_ways(&w);
                 world_release(&w);
             }
+}
+
+/* Windows that end inside a block, at its border, within one panel, past several blocks; with each
+ * of biases, norms and missing rope. */
+static void test_traits(void **state)
+{
+    (void)state;
+    static const traits all[] = {
+        {.window = 1},
+        {.window = 16, .bias = true},
+        {.window = 63, .norm = true},
+        {.window = 64, .no_rope = true},
+        {.window = 100, .bias = true, .norm = true},
+        {.window = MAX_LENGTH, .bias = true, .norm = true, .no_rope = true},
+        {.bias = true, .norm = true}};
+    static const uint32_t dims[] = {8, 80};
+    for (int type = SAMP_KV_FP16; type <= SAMP_KV_FP32; type++)
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+            if ((type + (int)i) % (emulated() ? 3 : 2)) continue;
+            world w;
+            world_init(&w, (samp_kv_type)type, dims[i % 2], 1 + i % 3 % 2, 1 + (uint32_t)i % 4,
+                       &all[i]);
+            run_ways(&w);
+            world_release(&w);
+        }
 }
 
 /* Also one token at a time on more threads than pairs, truly concurrent: no fused step. */
@@ -326,7 +396,7 @@ static void test_largest_head(void **state)
     int last = emulated() ? SAMP_KV_FP16 : SAMP_KV_FP32;
     for (int type = SAMP_KV_FP16; type <= last; type++) {
         world w;
-        world_init(&w, (samp_kv_type)type, SAMP__HEAD_DIM_MAX, 2, 5);
+        world_init(&w, (samp_kv_type)type, SAMP__HEAD_DIM_MAX, 2, 5, NULL);
         run_world(&w, level, 20, 1, concurrent(), 2);
         run_world(&w, level, 1, 0, concurrent(), 5);
         world_release(&w);
@@ -406,8 +476,9 @@ static void test_kv_refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes), cmocka_unit_test(test_largest_head),
-        cmocka_unit_test(test_not_finite), cmocka_unit_test(test_kv_refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_traits),
+                                       cmocka_unit_test(test_largest_head),
+                                       cmocka_unit_test(test_not_finite),
+                                       cmocka_unit_test(test_kv_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,18 +50,26 @@ void samp__attention_scratch_release(samp__attention_scratch *scratch)
 /* Costs are in keys seen by a row; ROW_COST is what a row costs besides (rotation, sums, output). */
 enum { ROW_COST = 16, BARRIER_COST = 128 };
 
-/* Cost of the first n rows of a sequence and kv head. */
-static uint64_t rows_cost(const samp_batch_seq *seq, uint32_t group, size_t n)
+/* Keys seen by the first n tokens of a sequence: each sees one more, until the window is full. */
+static uint64_t keys_seen(const samp__attention_job *job, const samp_batch_seq *seq, uint64_t n)
 {
-    uint64_t tokens = n / group, heads = n % group, first = (uint64_t)seq->start + 1 + ROW_COST;
-    uint64_t rise = tokens ? tokens * (tokens - 1) / 2 : 0; /* each token sees one key more */
-    return group * (tokens * first + rise) + heads * (first + tokens);
+    uint64_t first = (uint64_t)seq->start + 1, rising = n;
+    if (job->window && first + n > job->window)
+        rising = first < job->window ? job->window - first : 0;
+    return rising * first + rising * (rising - 1) / 2 + (n - rising) * job->window;
+}
+
+/* Cost of the first n rows of a sequence and kv head. */
+static uint64_t rows_cost(const samp__attention_job *job, const samp_batch_seq *seq, size_t n)
+{
+    uint64_t group = samp__group(job), tokens = n / group, heads = n % group;
+    uint64_t keys = keys_seen(job, seq, tokens), next = keys_seen(job, seq, tokens + 1) - keys;
+    return group * keys + heads * next + n * ROW_COST;
 }
 
 static uint64_t pair_cost(const samp__attention_job *job, const samp_batch_seq *seq)
 {
-    uint32_t group = samp__group(job);
-    return rows_cost(seq, group, (size_t)seq->count * group);
+    return rows_cost(job, seq, (size_t)seq->count * samp__group(job));
 }
 
 static uint64_t total_cost(const samp__attention_job *job)
@@ -118,13 +126,30 @@ void samp__attention_fused(const samp__attention_job *job, unsigned thread, unsi
 
 /* ---- decode ---- */
 
-static uint32_t n_blocks(const samp_batch_seq *seq) { return seq->start / SAMP_KV_BLOCK + 1; }
-static size_t n_key_panels(const samp_batch_seq *seq) { return seq->start / SAMP__KV_PANEL + 1; }
+enum { BLOCK_PANELS = SAMP_KV_BLOCK / SAMP__KV_PANEL };
+
+/* Blocks that hold what the token sees: from … to-1. */
+typedef struct block_range {
+    uint32_t from, to;
+} block_range;
+
+static block_range seen_blocks(const samp__attention_job *job, const samp_batch_seq *seq)
+{
+    return (block_range){samp__first_seen(job, seq->start) / SAMP_KV_BLOCK,
+                         seq->start / SAMP_KV_BLOCK + 1};
+}
+
+/* Panels of keys of these blocks, up to the token's own. */
+static size_t n_key_panels(const samp__attention_job *job, const samp_batch_seq *seq)
+{
+    return seq->start / SAMP__KV_PANEL + 1 - (size_t)seen_blocks(job, seq).from * BLOCK_PANELS;
+}
 
 /* Floats of a pair's scores: [block][row][SAMP_KV_BLOCK]. */
 static size_t pair_scores(const samp__attention_job *job, const samp_batch_seq *seq)
 {
-    return (size_t)n_blocks(seq) * samp__group(job) * SAMP_KV_BLOCK;
+    block_range blocks = seen_blocks(job, seq);
+    return (size_t)(blocks.to - blocks.from) * samp__group(job) * SAMP_KV_BLOCK;
 }
 
 static bool is_decode(const samp__attention_job *job)
@@ -138,20 +163,19 @@ static bool is_decode(const samp__attention_job *job)
     return scores <= SAMP__SHARED_SCORES;
 }
 
-/* Scores of key panels begin … end-1 of a pair. */
+/* Scores of panels begin … end-1 of what a pair sees. */
 static void decode_keys(const samp__attention_job *job, const samp_batch_seq *seq, uint32_t head,
                         size_t begin, size_t end, float *scores, samp__tile *tile)
 {
-    enum { PANELS = SAMP_KV_BLOCK / SAMP__KV_PANEL }; /* of a block */
-    uint32_t group = samp__group(job);
-    if (end == n_key_panels(seq)) samp__pair_append(job, seq, head, 0);
+    uint32_t group = samp__group(job), from = seen_blocks(job, seq).from;
+    if (end == n_key_panels(job, seq)) samp__pair_append(job, seq, head, 0);
     samp__pair_queries(job, seq, head, 0, (int)group, tile);
     for (size_t panel = begin, next; panel < end; panel = next) {
-        size_t block = panel / PANELS;
-        next = (block + 1) * PANELS < end ? (block + 1) * PANELS : end;
-        float *at = scores + block * group * SAMP_KV_BLOCK;
-        job->scratch->kernels->scores(job->kv, samp__pair_cell(job, seq, head, (uint32_t)block),
-                                      tile, 0, (int)(panel % PANELS), (int)(next - panel), at);
+        size_t block = panel / BLOCK_PANELS;
+        next = (block + 1) * BLOCK_PANELS < end ? (block + 1) * BLOCK_PANELS : end;
+        const uint8_t *cell = samp__pair_cell(job, seq, head, from + (uint32_t)block);
+        job->scratch->kernels->scores(job->kv, cell, tile, 0, (int)(panel % BLOCK_PANELS),
+                                      (int)(next - panel), scores + block * group * SAMP_KV_BLOCK);
     }
 }
 
@@ -160,11 +184,11 @@ static void decode_scores(const samp__attention_job *job, unsigned thread, unsig
     float *scores = job->scratch->scores.data;
     size_t total = 0, before = 0, begin, end;
     for (uint32_t s = 0; s < job->batch->n_seqs; s++)
-        total += job->n_kv_heads * n_key_panels(&job->batch->seqs[s]);
+        total += job->n_kv_heads * n_key_panels(job, &job->batch->seqs[s]);
     samp_split(total, 1, thread, n_threads, &begin, &end);
     for (uint32_t s = 0; s < job->batch->n_seqs; s++) {
         const samp_batch_seq *seq = &job->batch->seqs[s];
-        size_t n = n_key_panels(seq);
+        size_t n = n_key_panels(job, seq);
         for (uint32_t head = 0; head < job->n_kv_heads; head++, before += n) {
             size_t from = begin > before ? begin - before : 0, to = end > before ? end - before : 0;
             if (to > n) to = n;
@@ -183,10 +207,10 @@ static void decode_values(const samp__attention_job *job, const samp_batch_seq *
     int group = (int)samp__group(job);
     size_t floats = (size_t)group * SAMP_KV_BLOCK;
     samp__pair_queries(job, seq, head, 0, group, tile);
-    for (uint32_t block = 0; block < n_blocks(seq); block++, scores += floats) {
-        uint32_t visible = seq->start - block * SAMP_KV_BLOCK + 1;
+    block_range blocks = seen_blocks(job, seq);
+    for (uint32_t block = blocks.from; block < blocks.to; block++, scores += floats) {
         for (int r = 0; r < group; r++)
-            tile->n_visible[r] = visible < SAMP_KV_BLOCK ? (int)visible : SAMP_KV_BLOCK;
+            samp__row_sees(job, tile, r, seq->start, block * SAMP_KV_BLOCK);
         memcpy(tile->scores, scores, floats * sizeof *scores); /* others read them too */
         kernels->values(job->kv, samp__pair_cell(job, seq, head, block), tile, 0, panel, n);
     }
@@ -229,12 +253,12 @@ static void append_tokens(const samp__attention_job *job, unsigned thread, unsig
 }
 
 /* The first row of a pair whose rows before it cost at least `cost`. */
-static size_t first_row_at(const samp_batch_seq *seq, uint32_t group, uint64_t cost)
+static size_t first_row_at(const samp__attention_job *job, const samp_batch_seq *seq, uint64_t cost)
 {
-    size_t low = 0, high = (size_t)seq->count * group;
+    size_t low = 0, high = (size_t)seq->count * samp__group(job);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (rows_cost(seq, group, middle) >= cost)
+        if (rows_cost(job, seq, middle) >= cost)
             high = middle;
         else
             low = middle + 1;
@@ -247,14 +271,13 @@ static void attend_rows(const samp__attention_job *job, unsigned thread, unsigne
     uint64_t total = total_cost(job), before = 0; /* cost of the pairs before this one */
     uint64_t begin = (uint64_t)((unsigned __int128)total * thread / n_threads);
     uint64_t end = (uint64_t)((unsigned __int128)total * (thread + 1) / n_threads);
-    uint32_t group = samp__group(job);
     for (uint32_t s = 0; s < job->batch->n_seqs; s++) {
         const samp_batch_seq *seq = &job->batch->seqs[s];
         uint64_t cost = pair_cost(job, seq);
         for (uint32_t head = 0; head < job->n_kv_heads; head++, before += cost) {
             if (before >= end || before + cost <= begin) continue;
-            size_t from = begin > before ? first_row_at(seq, group, begin - before) : 0;
-            size_t to = first_row_at(seq, group, end - before);
+            size_t from = begin > before ? first_row_at(job, seq, begin - before) : 0;
+            size_t to = first_row_at(job, seq, end - before);
             samp__pair_attend(job, seq, head, from, to, &job->scratch->tiles[thread]);
         }
     }

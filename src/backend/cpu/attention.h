@@ -24,11 +24,14 @@ typedef struct samp__attention_job {
     samp_kv *kv;
     const samp_batch *batch;
     uint32_t layer, n_heads, n_kv_heads, head_dim;
-    float scale;
-    const float *rope;  /* [max_positions][head_dim/2][2]: cos, sin */
-    const float *q;     /* [n_tokens][n_heads*head_dim] */
-    const float *k, *v; /* [n_tokens][n_kv_heads*head_dim] */
-    float *out;         /* [n_tokens][n_heads*head_dim] */
+    uint32_t window; /* positions a query sees, its own the last; 0 = all up to its own */
+    float scale, eps;
+    const float *rope;    /* [max_positions][head_dim/2][2]: cos, sin; NULL = nothing is rotated */
+    const float *bias[3]; /* of q, k, v; or NULL */
+    const float *gain[2]; /* [head_dim], of q, k; or NULL */
+    const float *q;       /* [n_tokens][n_heads*head_dim] */
+    const float *k, *v;   /* [n_tokens][n_kv_heads*head_dim] */
+    float *out;           /* [n_tokens][n_heads*head_dim] */
     samp__attention_scratch *scratch;
 } samp__attention_job;
 

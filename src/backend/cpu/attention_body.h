@@ -258,17 +258,21 @@ static void attention_scores(const samp_kv *kv, const uint8_t *cell, samp__tile 
     }
 }
 
-/* Scales the scores of one row, hides what it does not see, and returns the new maximum. */
+/* Scales the scores of one row, hides what it does not see, and returns the new maximum. A row that
+ * sees nothing of the block, because its window begins later, is left as it was: M stays -inf, and
+ * exp(-inf - -inf) is 0, so that l and o stay 0. */
 static float scale_scores(samp__tile *tile, int row, const float *k_scales)
 {
     float *s = tile->scores + row * SAMP_KV_BLOCK;
-    int n = tile->n_visible[row];
+    int n = tile->n_visible[row], hidden = tile->n_hidden[row];
     lanes top = lanes_set(tile->max[row]);
     for (int i = 0; i < n; i += SAMP_LANES) {
         lanes factor = lanes_set(tile->scale);
         if (k_scales) factor = lanes_mul(lanes_load(k_scales + i), factor);
         lanes score = lanes_mul(lanes_load(s + i), factor);
         if (n - i < SAMP_LANES) score = lanes_first(score, lanes_set(-INFINITY), n - i);
+        if (hidden > i)
+            score = lanes_first(lanes_set(-INFINITY), score, smaller(hidden - i, SAMP_LANES));
         top = lanes_max(score, top); /* a NaN score is passed over */
         lanes_store(s + i, score);
     }
@@ -341,6 +345,7 @@ static void add_values(panels values, samp__tile *tile, int first, float *o, siz
                            .stride = stride};
         for (int r = first; r < tile->n_rows; r += TILE_ROWS) {
             int rows = smaller(TILE_ROWS, tile->n_rows - r);
+            work.begin = (size_t)tile->n_hidden[r];
             work.end = (size_t)tile->n_visible[r];
             functions[rows - 1][width - 1](&work);
             if (tile->n_visible[r + rows - 1] > tile->n_visible[r])

@@ -16,7 +16,9 @@ typedef struct samp__tile {
     float scores[SAMP__TILE_ROWS * SAMP_KV_BLOCK];    /* of one block; then p */
     float values[SAMP_KV_BLOCK * SAMP__HEAD_DIM_MAX]; /* one block of K or V as float */
     float max[SAMP__TILE_ROWS], sum[SAMP__TILE_ROWS], rescale[SAMP__TILE_ROWS]; /* M, l, c */
-    int n_visible[SAMP__TILE_ROWS]; /* positions of the block a row attends to, 0…64, rising */
+    int n_visible[SAMP__TILE_ROWS]; /* positions of the block up to a row's own, 0…64, rising */
+    int n_hidden
+        [SAMP__TILE_ROWS]; /* of these, the first ones that a row's window excludes, rising */
     int n_rows;
     float scale;
 } samp__tile;
@@ -45,10 +47,16 @@ struct samp__attention_scratch {
 
 enum { SAMP__SHARED_SCORES = 4 << 20 };
 
-/* Rotates the key of one token and head and stores it and the value. */
+/* The first position that the query of `position` sees. */
+static inline uint32_t samp__first_seen(const samp__attention_job *job, uint32_t position)
+{
+    return job->window && position >= job->window ? position - job->window + 1 : 0;
+}
+
+/* Makes the key and the value of one token and head (bias, norm, rope), and stores them. */
 void samp__pair_append(const samp__attention_job *job, const samp_batch_seq *seq, uint32_t kv_head,
                        uint32_t token);
-/* Copies and rotates the queries of rows row0 … of a pair into the tile, and clears its sums. */
+/* Makes the queries of rows row0 … of a pair in the tile, and clears its sums. */
 void samp__pair_queries(const samp__attention_job *job, const samp_batch_seq *seq, uint32_t kv_head,
                         size_t row0, int n_rows, samp__tile *tile);
 /* Rows begin … end-1 of a pair, from queries to outputs. */
@@ -58,6 +66,16 @@ void samp__pair_attend(const samp__attention_job *job, const samp_batch_seq *seq
 static inline uint32_t samp__group(const samp__attention_job *job) /* query heads of a kv head */
 {
     return job->n_heads / job->n_kv_heads;
+}
+
+/* What row `row`, the query of `position`, sees of the block that begins at position `base`. */
+static inline void samp__row_sees(const samp__attention_job *job, samp__tile *tile, int row,
+                                  uint32_t position, uint32_t base)
+{
+    uint32_t visible = position - base + 1, seen = samp__first_seen(job, position);
+    uint32_t hidden = seen > base ? seen - base : 0;
+    tile->n_visible[row] = visible < SAMP_KV_BLOCK ? (int)visible : SAMP_KV_BLOCK;
+    tile->n_hidden[row] = hidden < SAMP_KV_BLOCK ? (int)hidden : SAMP_KV_BLOCK;
 }
 
 static inline const uint8_t *samp__pair_cell(const samp__attention_job *job,

@@ -8,6 +8,24 @@ static const float *rope_row(const samp__attention_job *job, uint32_t position)
     return job->rope + (size_t)position * job->head_dim;
 }
 
+/* One head of q or k as attention uses it: bias and gain are NULL or the head's own. */
+static void make_head(const samp__attention_job *job, const float *x, const float *bias,
+                      const float *gain, uint32_t position, float *out)
+{
+    const samp__vector *vector = job->scratch->vector;
+    if (bias)
+        vector->add(x, bias, job->head_dim, out);
+    else
+        memcpy(out, x, job->head_dim * sizeof *out);
+    if (gain) vector->rmsnorm(out, gain, job->head_dim, job->eps, out);
+    if (job->rope) vector->rope(out, job->head_dim, rope_row(job, position));
+}
+
+static const float *bias_of(const samp__attention_job *job, int which, size_t head)
+{
+    return job->bias[which] ? job->bias[which] + head * job->head_dim : NULL;
+}
+
 /* Puts the stored values of one position into its slot of K's panels and of V's. */
 #define SCATTER(name, type)                                                                        \
     static void name(const samp_kv *kv, uint8_t *cell, uint32_t slot, const type *k,               \
@@ -37,24 +55,25 @@ void samp__pair_append(const samp__attention_job *job, const samp_batch_seq *seq
            at = ((size_t)(seq->first + token) * job->n_kv_heads + kv_head) * dim;
     uint32_t position = seq->start + token, slot = position % SAMP_KV_BLOCK;
     uint8_t *cell = samp__kv_cell(kv, job->layer, seq->blocks[position / SAMP_KV_BLOCK], kv_head);
-    float key[SAMP__HEAD_DIM_MAX];
-    memcpy(key, job->k + at, dim * sizeof *key);
-    vector->rope(key, dim, rope_row(job, position));
+    float key[SAMP__HEAD_DIM_MAX], value[SAMP__HEAD_DIM_MAX];
+    make_head(job, job->k + at, bias_of(job, 1, kv_head), job->gain[1], position, key);
+    if (job->bias[2])
+        vector->add(job->v + at, bias_of(job, 2, kv_head), dim, value);
+    else
+        memcpy(value, job->v + at, dim * sizeof *value);
     if (kv->shape.type == SAMP_KV_FP32) {
-        float v[SAMP__HEAD_DIM_MAX];
-        memcpy(v, job->v + at, dim * sizeof *v);
-        memset(v + dim, 0, (kv->padded_dim - dim) * sizeof *v);
-        scatter_fp32(kv, cell, slot, key, v);
+        memset(value + dim, 0, (kv->padded_dim - dim) * sizeof *value);
+        scatter_fp32(kv, cell, slot, key, value);
     } else if (kv->shape.type == SAMP_KV_FP16) {
         uint16_t k[SAMP__HEAD_DIM_MAX], v[SAMP__HEAD_DIM_MAX];
         vector->to_fp16(key, dim, k);
-        vector->to_fp16(job->v + at, dim, v);
+        vector->to_fp16(value, dim, v);
         memset(v + dim, 0, (kv->padded_dim - dim) * sizeof *v);
         scatter_fp16(kv, cell, slot, k, v);
     } else {
         int8_t k[SAMP__HEAD_DIM_MAX], v[SAMP__HEAD_DIM_MAX];
         ((float *)(cell + kv->k_scales))[slot] = vector->kv_quantize(key, dim, k);
-        ((float *)(cell + kv->v_scales))[slot] = vector->kv_quantize(job->v + at, dim, v);
+        ((float *)(cell + kv->v_scales))[slot] = vector->kv_quantize(value, dim, v);
         memset(v + dim, 0, kv->padded_dim - dim);
         scatter_int8(kv, cell, slot, k, v);
     }
@@ -68,10 +87,9 @@ void samp__pair_queries(const samp__attention_job *job, const samp_batch_seq *se
     for (int r = 0; r < n_rows; r++) {
         uint32_t token = (uint32_t)((row0 + (size_t)r) / group);
         uint32_t head = kv_head * group + (uint32_t)((row0 + (size_t)r) % group);
-        float *q = tile->q + (size_t)r * dim;
-        memcpy(q, job->q + ((size_t)(seq->first + token) * job->n_heads + head) * dim,
-               dim * sizeof *q);
-        job->scratch->vector->rope(q, dim, rope_row(job, seq->start + token));
+        const float *q = job->q + ((size_t)(seq->first + token) * job->n_heads + head) * dim;
+        make_head(job, q, bias_of(job, 0, head), job->gain[0], seq->start + token,
+                  tile->q + (size_t)r * dim);
         tile->max[r] = -INFINITY;
         tile->sum[r] = 0;
     }
@@ -90,12 +108,13 @@ static void attend_tile(const samp__attention_job *job, const samp_batch_seq *se
     int n_panels = (int)(job->kv->padded_dim / SAMP__KV_PANEL);
     samp__pair_queries(job, seq, kv_head, row0, n_rows, tile);
     int first = 0; /* rows before it see nothing of the block */
-    for (uint32_t base = 0; base <= last; base += SAMP_KV_BLOCK) {
+    uint32_t seen = samp__first_seen(job, seq->start + (uint32_t)(row0 / group));
+    for (uint32_t base = seen / SAMP_KV_BLOCK * SAMP_KV_BLOCK; base <= last;
+         base += SAMP_KV_BLOCK) {
         for (int r = first; r < n_rows; r++) {
             uint32_t position = seq->start + (uint32_t)((row0 + (size_t)r) / group);
             if (position < base) first = r + 1;
-            uint32_t visible = position - base + 1;
-            tile->n_visible[r] = visible < SAMP_KV_BLOCK ? (int)visible : SAMP_KV_BLOCK;
+            samp__row_sees(job, tile, r, position, base);
         }
         const uint8_t *cell = samp__pair_cell(job, seq, kv_head, base / SAMP_KV_BLOCK);
         int keys = (tile->n_visible[n_rows - 1] + SAMP__KV_PANEL - 1) / SAMP__KV_PANEL;

@@ -36,15 +36,18 @@ void samp__queue_begin(samp_device *device, const samp_batch *batch)
     device->failure.status = SAMP_OK;
 }
 
-void samp__queue_embed(samp_device *device, const samp_weight *weight, samp_tensor *out)
+void samp__queue_embed(samp_device *device, int n_weights, const samp_weight *const weights[],
+                       samp_tensor *out)
 {
-    if (!weight->embed && !samp__is_float(weight)) {
-        fail(device, SAMP_INVALID, "embed reads a weight that was created without source.embed");
-        return;
-    }
+    for (int i = 0; i < n_weights; i++)
+        if (!weights[i]->embed && !samp__is_float(weights[i])) {
+            fail(device, SAMP_INVALID,
+                 "embed reads a weight that was created without source.embed");
+            return;
+        }
     samp__op *op = record(device, SAMP__OP_EMBED);
     if (!op) return;
-    op->embed.weight = weight;
+    for (int i = 0; i < n_weights; i++) op->embed.weights[i] = weights[i];
     op->embed.out = out->data;
 }
 
@@ -72,6 +75,8 @@ void samp__queue_matmul(samp_device *device, uint32_t n, const samp_input *input
         fail(device, SAMP_NOMEM, "out of memory for the inputs of a matrix product");
 }
 
+static const float *data_of(const samp_tensor *tensor) { return tensor ? tensor->data : NULL; }
+
 void samp__queue_attention(samp_device *device, samp_kv *kv, const samp_attention *attention)
 {
     samp__op *op = record(device, SAMP__OP_ATTENTION);
@@ -82,13 +87,17 @@ void samp__queue_attention(samp_device *device, samp_kv *kv, const samp_attentio
                                           .n_heads = attention->n_heads,
                                           .n_kv_heads = attention->n_kv_heads,
                                           .head_dim = attention->head_dim,
+                                          .window = attention->window,
                                           .scale = attention->scale,
-                                          .rope = attention->rope->data,
+                                          .eps = attention->eps,
+                                          .rope = data_of(attention->rope),
                                           .q = attention->q->data,
                                           .k = attention->k->data,
                                           .v = attention->v->data,
                                           .out = attention->out->data,
                                           .scratch = device->attention};
+    for (int i = 0; i < 3; i++) op->attention.bias[i] = data_of(attention->bias[i]);
+    for (int i = 0; i < 2; i++) op->attention.gain[i] = data_of(attention->gain[i]);
 }
 
 void samp__queue_gather(samp_device *device, const samp_tensor *in, const uint32_t *rows,
@@ -118,12 +127,14 @@ void samp__queue_read(samp_device *device, const samp_tensor *tensor, size_t fir
 static void run_embed(const samp_device *device, const samp__op *op, unsigned thread,
                       unsigned n_threads)
 {
-    const samp_weight *weight = op->embed.weight;
-    size_t begin, end;
+    size_t begin, end, cols = op->embed.weights[0]->cols;
     samp_split(device->batch->n_tokens, 1, thread, n_threads, &begin, &end);
-    for (size_t i = begin; i < end; i++)
-        samp__weight_row(weight, (size_t)device->batch->tokens[i], thread,
-                         op->embed.out + i * weight->cols);
+    for (size_t i = begin; i < end; i++) {
+        const samp_weight *const *weight = op->embed.weights;
+        size_t row = (size_t)device->batch->tokens[i];
+        for (; row >= (*weight)->rows; weight++) row -= (*weight)->rows;
+        samp__weight_row(*weight, row, thread, op->embed.out + i * cols);
+    }
 }
 
 static void run_gather(const samp__op *op, unsigned thread, unsigned n_threads)

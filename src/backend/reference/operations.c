@@ -140,19 +140,35 @@ static void rotate(float *heads, uint32_t n_heads, uint32_t head_dim, const floa
                            angle[2 * i + 1]);
 }
 
-/* One query of one head over positions 0 … position; row and out are [head_dim]. */
+/* Heads of q (which = 0), k (1) or v (2) of one token, as attention uses them. */
+static void make_heads(const samp_attention *a, int which, float *heads, uint32_t position)
+{
+    uint32_t n_heads = which == 0 ? a->n_heads : a->n_kv_heads;
+    if (a->bias[which])
+        for (uint32_t i = 0; i < n_heads * a->head_dim; i++) heads[i] += a->bias[which]->values[i];
+    if (which == 2) return;
+    for (uint32_t h = 0; a->gain[which] && h < n_heads; h++)
+        samp_rmsnorm(heads + h * a->head_dim, a->gain[which]->values, a->head_dim, a->eps,
+                     heads + h * a->head_dim);
+    if (a->rope) rotate(heads, n_heads, a->head_dim, a->rope->values, position);
+}
+
+/* One query of one head over the positions it sees; row and out are [head_dim]. */
 static void attend(const samp__op *op, const samp_batch_seq *seq, uint32_t position, uint32_t head,
                    const float *q, float *row, float *out)
 {
     const samp_attention *a = &op->attention;
     uint32_t kv_head = head / (a->n_heads / a->n_kv_heads);
+    uint32_t seen = a->window && position >= a->window ? position - a->window + 1 : 0;
     float max = -INFINITY, sum = 0;
     for (uint32_t d = 0; d < a->head_dim; d++) out[d] = 0;
-    for (uint32_t first = 0; first <= position; first += SAMP_KV_BLOCK) {
+    uint32_t start = seen / SAMP_KV_BLOCK * SAMP_KV_BLOCK;
+    for (uint32_t first = start; first <= position; first += SAMP_KV_BLOCK) {
         uint32_t block = seq->blocks[first / SAMP_KV_BLOCK];
+        uint32_t from = seen > first ? seen - first : 0;
         uint32_t n = position - first < SAMP_KV_BLOCK ? position - first + 1 : SAMP_KV_BLOCK;
         float p[SAMP_KV_BLOCK], lane[SAMP_LANES] = {0}, block_max = max;
-        for (uint32_t j = 0; j < n; j++) {
+        for (uint32_t j = from; j < n; j++) {
             float k_scale = kv_load(
                 op->kv, 0, samp__reference_kv_row(op->kv, a->layer, block, j, kv_head), row);
             p[j] = samp_dot(q, row, a->head_dim) * (k_scale * a->scale);
@@ -160,7 +176,7 @@ static void attend(const samp__op *op, const samp_batch_seq *seq, uint32_t posit
         }
         float correction = samp_exp(max - block_max);
         for (uint32_t d = 0; d < a->head_dim; d++) out[d] *= correction;
-        for (uint32_t j = 0; j < n; j++) {
+        for (uint32_t j = from; j < n; j++) {
             p[j] = samp_exp(p[j] - block_max);
             lane[j % SAMP_LANES] += p[j];
             float v_scale = kv_load(
@@ -183,9 +199,10 @@ static void append(const samp__op *op, const samp_batch_seq *seq)
         uint32_t position = seq->start + i, block = seq->blocks[position / SAMP_KV_BLOCK];
         float *q = a->q->values + token * a->n_heads * a->head_dim;
         float *k = a->k->values + token * a->n_kv_heads * a->head_dim;
-        const float *v = a->v->values + token * a->n_kv_heads * a->head_dim;
-        rotate(q, a->n_heads, a->head_dim, a->rope->values, position);
-        rotate(k, a->n_kv_heads, a->head_dim, a->rope->values, position);
+        float *v = a->v->values + token * a->n_kv_heads * a->head_dim;
+        make_heads(a, 0, q, position);
+        make_heads(a, 1, k, position);
+        make_heads(a, 2, v, position);
         for (uint32_t h = 0; h < a->n_kv_heads; h++) {
             size_t row =
                 samp__reference_kv_row(op->kv, a->layer, block, position % SAMP_KV_BLOCK, h);
@@ -218,9 +235,11 @@ static samp_status run_attention(samp_device *device, const samp__op *op, samp_e
 static void run_embed(const samp__op *op)
 {
     size_t cols = op->weights[0]->layout.cols;
-    const samp_weight *weight = op->weights[0];
     for (uint32_t i = 0; i < op->batch->n_tokens; i++) {
         size_t row = (size_t)op->batch->tokens[i];
+        int part = 0;
+        while (row >= op->weights[part]->layout.rows) row -= op->weights[part++]->layout.rows;
+        const samp_weight *weight = op->weights[part];
         float *out = op->outs[0]->values + i * cols;
         memcpy(out, weight->floats + row * cols, cols * sizeof(float));
         for (size_t c = 0; weight->row_scale && c < cols; c++) out[c] *= weight->row_scale[row];

@@ -78,15 +78,18 @@ static void step_begin(samp_device *device, const samp_batch *batch)
     device->n_queued = 0;
 }
 
-static void step_embed(samp_device *device, const samp_weight *weight, samp_tensor *out)
+static void step_embed(samp_device *device, int n_weights, const samp_weight *const weights[],
+                       samp_tensor *out)
 {
-    expect(device, out, device->batch->n_tokens, weight->layout.cols,
+    expect(device, out, device->batch->n_tokens, weights[0]->layout.cols,
            "embed writes past its tensor");
-    if (!weight->floats) fail_queue(device, SAMP_INVALID, "embed by a weight not created for it");
     samp__op *op = enqueue(device, SAMP__EMBED);
-    if (!op) return;
-    op->weights[0] = weight;
-    op->outs[0] = out;
+    for (int i = 0; op && i < n_weights; i++) {
+        if (!weights[i]->floats)
+            fail_queue(device, SAMP_INVALID, "embed by a weight not created for it");
+        op->weights[i] = weights[i];
+    }
+    if (op) op->outs[0] = out;
 }
 
 static void step_matmul(samp_device *device, uint32_t n, const samp_input *input, int n_weights,
@@ -126,10 +129,18 @@ static void step_attention(samp_device *device, samp_kv *kv, const samp_attentio
     expect(device, attention->k, n, attention->n_kv_heads * dim, "attention reads past its keys");
     expect(device, attention->v, n, attention->n_kv_heads * dim, "attention reads past its values");
     expect(device, attention->out, n, attention->n_heads * dim, "attention writes past its output");
+    for (int i = 0; i < 3; i++)
+        if (attention->bias[i])
+            expect(device, attention->bias[i], i ? attention->n_kv_heads : attention->n_heads, dim,
+                   "attention reads past a bias");
+    for (int i = 0; i < 2; i++)
+        if (attention->gain[i])
+            expect(device, attention->gain[i], 1, dim, "attention reads past a norm's gain");
     for (uint32_t s = 0; s < device->batch->n_seqs; s++) {
         const samp_batch_seq *seq = &device->batch->seqs[s];
         uint64_t end = (uint64_t)seq->start + seq->count;
-        expect(device, attention->rope, end, dim, "attention reads past its rope table");
+        if (attention->rope)
+            expect(device, attention->rope, end, dim, "attention reads past its rope table");
         for (uint64_t i = 0; i * SAMP_KV_BLOCK < end; i++)
             if (seq->blocks[i] >= kv->shape.n_blocks)
                 fail_queue(device, SAMP_INVALID, "a KV block does not exist");
