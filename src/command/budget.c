@@ -5,7 +5,7 @@
 #include "base/cpu.h"
 #include "base/hash.h"
 #include "base/memory.h"
-#include "command/about.h"
+#include "quantize/about.h"
 #include "command/command.h"
 #include "command/html_report.h"
 #include "command/terminal.h"

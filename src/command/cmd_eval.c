@@ -1,24 +1,41 @@
-/* samp eval: perplexity on text files, and the distance to a baseline. */
-#include "command/about.h"
+/* samp eval: perplexity on text files, questions of multiple choice, and the distance to a
+ * baseline. */
+#include "quantize/about.h"
+#include "command/eval_tasks.h"
 #include "command/loaded.h"
 #include "eval/result_json.h"
+#include "eval/task.h"
 
 #include <math.h>
 #include <string.h>
 
 typedef struct eval_options {
     samp_run_options run;
-    const char *baseline, *score, *keep_logits;
-    int64_t context, windows;
+    const char *baseline, *score, *keep_logits, *answers;
+    samp_text_list tasks, dev;
+    int64_t context, windows, shots, questions;
     bool baseline_exact, json;
 } eval_options;
 
 static const samp_option options[] = {
     SAMP_OPTION(eval_options, TEXT, baseline, "baseline", 'b', "DIR",
                 .help = "also compare with this model (usually the 16-bit original): KL "
-                        "divergence, top-1, delta p"),
-    SAMP_OPTION(eval_options, INTEGER, context, "ctx", 'c', "N", .initial = "512", .min = 2,
-                .max = 131072, .help = "tokens a window; windows do not overlap"),
+                        "divergence, top-1, delta p; of tasks, what changed"),
+    SAMP_OPTION(eval_options, INTEGER, context, "ctx", 'c', "N", .initial = "0", .min = 0,
+                .max = 131072,
+                .help = "tokens a window, windows do not overlap; 0 = 512. Of tasks: positions of "
+                        "the cache; 0 = the model's, at most 4096"),
+    SAMP_OPTION(eval_options, LIST, tasks, "task", 0, "FILE",
+                .help = "questions of multiple choice, .csv or .jsonl, or a folder of such files; "
+                        "may be given several times"),
+    SAMP_OPTION(eval_options, LIST, dev, "dev", 0, "FILE",
+                .help = "where the examples of --shots are, as --task"),
+    SAMP_OPTION(eval_options, INTEGER, shots, "shots", 0, "N", .initial = "0",
+                .max = SAMP_SHOTS_MAX, .help = "examples with answers before every question"),
+    SAMP_OPTION(eval_options, INTEGER, questions, "questions", 0, "N", .initial = "0", .max = 1e9,
+                .help = "at most so many questions a file; 0 = all"),
+    SAMP_OPTION(eval_options, TEXT, answers, "answers", 0, "FILE",
+                .help = "write every answer and its log-likelihoods here, a JSON line each"),
     SAMP_OPTION(eval_options, CHOICE, score, "score", 0, "WHAT", .choices = "all|second-half",
                 .initial = "all",
                 .help = "tokens that count: all but a window's first, or llama.cpp's convention"),
@@ -32,6 +49,13 @@ static const samp_option options[] = {
                 .help = "run the baseline in exact mode"),
     SAMP_OPTION(eval_options, FLAG, json, "json", 0, NULL, .help = "print JSON"),
 };
+
+/* Positions a session is opened with; 0 of tasks stays the session's default. */
+static uint32_t context_of(const eval_options *o)
+{
+    enum { WINDOW = 512 };
+    return o->context || o->tasks.count ? (uint32_t)o->context : WINDOW;
+}
 
 /* "0.1531 ± 0.0040"; one window has no interval. */
 static const char *show(char *out, samp_estimate e, double factor, int digits)
@@ -75,7 +99,7 @@ static samp_status eval_files(const eval_options *o, samp_loaded *model, samp_lo
     static const char *const headers[] = {"text",       "scored",        "perplexity",
                                           "baseline's", "KL mean",       "KL median",
                                           "KL p99",     "same top-1, %", "mean Δp, points"};
-    samp_eval_options how = {.context = (uint32_t)o->context,
+    samp_eval_options how = {.context = context_of(o),
                              .second_half = strcmp(o->score, "second-half") == 0,
                              .max_windows = (uint32_t)o->windows};
     char digest[SAMP_SHA256_HEX] = "";
@@ -102,7 +126,7 @@ static samp_status eval_files(const eval_options *o, samp_loaded *model, samp_lo
         json_t *root = json_pack("{s:i,s:s,s:s,s:s,s:i,s:s}", "schema_version", 1, "model",
                                  samp_model_folder(model->model), "backend",
                                  samp_session_describe(model->session), "score", o->score, "ctx",
-                                 (int)o->context, "kv", o->run.kv);
+                                 (int)context_of(o), "kv", o->run.kv);
         samp_about about;
         samp_about_model(model->model, &about);
         if (root) samp_json_set(root, "weight_bytes", json_integer((json_int_t)about.weight_bytes));
@@ -127,17 +151,52 @@ static samp_status eval_files(const eval_options *o, samp_loaded *model, samp_lo
     return status;
 }
 
+static samp_status eval_tasks(const eval_options *o, samp_loaded *model, samp_loaded *baseline,
+                              samp_error *error)
+{
+    samp_eval_tasks how = {.tasks = o->tasks,
+                           .dev = o->dev,
+                           .shots = o->shots,
+                           .questions = o->questions,
+                           .answers = o->answers,
+                           .kv = o->run.kv,
+                           .json = o->json};
+    return samp_eval_tasks_run(&how, model, baseline, error);
+}
+
+/* What the table of options cannot say. */
+static samp_status check(const eval_options *o, size_t n_texts, samp_error *error)
+{
+    if (!o->tasks.count == !n_texts)
+        return samp_fail(error, SAMP_INVALID, "%s; give either TEXT files or --task FILE",
+                         n_texts ? "texts and tasks were given"
+                                 : "there is nothing to evaluate on");
+    if (!o->tasks.count && (o->shots || o->dev.count || o->questions || o->answers))
+        return samp_fail(error, SAMP_INVALID,
+                         "--shots, --dev, --questions and --answers are for --task");
+    if (!o->shots != !o->dev.count)
+        return samp_fail(error, SAMP_INVALID,
+                         "--shots N and --dev FILE go together: how many examples, and from where");
+    if (o->context == 1)
+        return samp_fail(error, SAMP_INVALID, "--ctx 1: of one token none is predicted");
+    return SAMP_OK;
+}
+
 static int run(const void *given, const char *const *arguments, size_t n, samp_error *error)
 {
     const eval_options *o = given;
     samp_loaded model = {0}, baseline = {0};
     samp_run_options baseline_run = baseline_options(o);
+    if (check(o, n - 1, error) != SAMP_OK) return SAMP_EXIT_USAGE;
+    bool tasks = o->tasks.count;
     samp_status status =
-        samp_loaded_open(&model, arguments[0], &o->run, (uint32_t)o->context, true, error);
+        samp_loaded_open(&model, arguments[0], &o->run, context_of(o), true, error);
     if (status == SAMP_OK && o->baseline)
-        status = samp_loaded_open(&baseline, o->baseline, &baseline_run, (uint32_t)o->context,
-                                  false, error);
-    if (status == SAMP_OK) status = eval_files(o, &model, &baseline, arguments + 1, n - 1, error);
+        status =
+            samp_loaded_open(&baseline, o->baseline, &baseline_run, context_of(o), tasks, error);
+    if (status == SAMP_OK)
+        status = tasks ? eval_tasks(o, &model, &baseline, error)
+                       : eval_files(o, &model, &baseline, arguments + 1, n - 1, error);
     samp_loaded_close(&baseline);
     samp_loaded_close(&model);
     return status == SAMP_OK ? SAMP_EXIT_DONE : SAMP_EXIT_ERROR;
@@ -145,19 +204,35 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
 
 const samp_command samp__cmd_eval = {
     .name = "eval",
-    .summary = "perplexity, and how far a model is from its 16-bit original",
-    .arguments = "MODEL TEXT…",
-    .min_arguments = 2,
+    .summary = "perplexity, tasks, and how far a model is from its 16-bit original",
+    .arguments = "MODEL [TEXT]…",
+    .min_arguments = 1,
     .max_arguments = 64,
     .description =
         "Measures perplexity of the model in folder MODEL on each text file. With --baseline\n"
         "also, over the same tokens: KL divergence from the baseline (mean, median, 99th\n"
         "percentile), how often the most likely token is the same, and the mean change of the\n"
-        "true token's probability, each with a 95 % interval.",
+        "true token's probability, each with a 95 % interval.\n"
+        "\n"
+        "With --task: questions of multiple choice, scored by log-likelihood with the prompts of\n"
+        "lm-evaluation-harness; acc_norm divides by the characters of a choice. With --baseline\n"
+        "the same questions are paired: points won or lost with their interval, how many\n"
+        "answers changed, and McNemar's exact test, by subject and together. Files are MMLU's\n"
+        "own .csv (question, choices, letter) or .jsonl with the members of\n"
+        "  MMLU        question, choices, answer; perhaps subject\n"
+        "  ARC         question, choices or options, answerKey or answer\n"
+        "  ARC, PIQA   query (\"Question: …\"), choices, gold\n"
+        "  HellaSwag   activity_label, ctx_a, ctx_b, endings, label\n"
+        "  WinoGrande  context_options, continuation, gold\n"
+        "Examples (--shots) are the first of the same subject in the files of --dev.",
     .examples =
         "  $ samp eval demo/artifact --baseline demo/model README.md\n"
         "  # figures that compare with llama-perplexity's\n"
-        "  $ samp eval MODEL --baseline BASE --score second-half --windows 40 wiki.test.raw\n",
+        "  $ samp eval MODEL --baseline BASE --score second-half --windows 40 wiki.test.raw\n"
+        "  # MMLU, all 57 subjects, 5-shot, paired with the original\n"
+        "  $ samp eval MODEL -b BASE --task mmlu/test --shots 5 --dev mmlu/dev\n"
+        "  # 200 questions of HellaSwag, every log-likelihood into a file\n"
+        "  $ samp eval MODEL --task hellaswag.jsonl --questions 200 --answers answers.jsonl\n",
     SAMP_OPTIONS(options),
     .options_size = sizeof(eval_options),
     .run = run,

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "bench/machine.h"
 #include "bench/offline.h"
-#include "command/about.h"
+#include "quantize/about.h"
 #include "command/html_report.h"
 #include "command/loaded.h"
 #include "plan/cost.h"

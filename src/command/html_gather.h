@@ -3,7 +3,7 @@
 #define SAMP_COMMAND_HTML_GATHER_H
 
 #include "base/memory.h"
-#include "command/about.h"
+#include "quantize/about.h"
 #include "command/html_report.h"
 #include "plan/plan.h"
 

@@ -1,5 +1,5 @@
 /* Sizes and provenance of a model folder. */
-#include "command/about.h"
+#include "quantize/about.h"
 
 #include "file/file.h"
 #include "file/manifest.h"

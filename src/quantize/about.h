@@ -1,6 +1,6 @@
 /* What a model folder says of itself: size, and what samp.json knows of how it was made. */
-#ifndef SAMP_COMMAND_ABOUT_H
-#define SAMP_COMMAND_ABOUT_H
+#ifndef SAMP_QUANTIZE_ABOUT_H
+#define SAMP_QUANTIZE_ABOUT_H
 
 #include "base/json.h"
 #include "model/model.h"
