@@ -13,7 +13,7 @@ samp_status samp_sha256_begin(samp_sha256 **out, samp_error *error)
     if (context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1) return SAMP_OK;
     EVP_MD_CTX_free(context);
     *out = NULL;
-    return samp_fail(error, SAMP_NOMEM, "starting a SHA-256 computation failed");
+    return samp_fail(error, SAMP_NOMEM, "out of memory for a SHA-256 computation");
 }
 
 void samp_sha256_update(samp_sha256 *hash, const void *bytes, size_t n)

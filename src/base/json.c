@@ -9,7 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Jansson reports most allocation failures of its parser as syntax errors. */
+/* Jansson reports most allocation failures of its parser as syntax errors, and some not at all: it
+ * then leaves out a byte of a string. */
 static _Thread_local bool allocation_failed;
 
 static void *json_allocate(size_t n)
@@ -26,7 +27,9 @@ samp_status samp_json_parse(json_t **out, const char *text, size_t n, const char
     json_error_t failure;
     allocation_failed = false;
     *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &failure);
-    if (*out) return SAMP_OK;
+    if (*out && !allocation_failed) return SAMP_OK;
+    json_decref(*out);
+    *out = NULL;
     if (allocation_failed)
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory while parsing JSON", where);
     return samp_fail(error, SAMP_CORRUPT, "%s: not valid JSON at line %d, column %d: %s", where,

@@ -5,18 +5,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-static _Atomic uint64_t allocations;
-static _Atomic uint64_t fail_at; /* allocation number from which all fail; 0 = never */
+static _Atomic uint64_t allocations, live;
+static _Atomic uint64_t fail_from, fail_to; /* numbers of the allocations that fail; 0 = none */
 
-void samp_alloc_fail_at(uint64_t n) { fail_at = n ? allocations + n : 0; }
+void samp_alloc_fail_at(uint64_t n)
+{
+    fail_to = UINT64_MAX;
+    fail_from = n ? allocations + n : 0;
+}
+
+void samp_alloc_fail_once(uint64_t n)
+{
+    fail_to = allocations + n;
+    fail_from = allocations + n;
+}
 
 uint64_t samp_alloc_count(void) { return allocations; }
+
+uint64_t samp_alloc_live(void) { return live; }
 
 static bool must_fail(void)
 {
     uint64_t number = ++allocations;
-    uint64_t at = fail_at;
-    return at && number >= at;
+    uint64_t from = fail_from;
+    return from && number >= from && number <= fail_to;
 }
 
 void *samp_alloc(size_t count, size_t size)
@@ -26,18 +38,25 @@ void *samp_alloc(size_t count, size_t size)
         return NULL;
     bytes = samp_round_up(bytes ? bytes : 1, 64);
     void *pointer = aligned_alloc(64, bytes);
-    if (pointer) memset(pointer, 0, bytes);
-    return pointer;
+    if (!pointer) return NULL;
+    live++;
+    return memset(pointer, 0, bytes);
 }
 
 void *samp_realloc(void *pointer, size_t count, size_t size)
 {
     size_t bytes;
     if (must_fail() || __builtin_mul_overflow(count, size, &bytes)) return NULL;
-    return realloc(pointer, bytes ? bytes : 1);
+    void *moved = realloc(pointer, bytes ? bytes : 1);
+    if (moved && !pointer) live++;
+    return moved;
 }
 
-void samp_free(void *pointer) { free(pointer); }
+void samp_free(void *pointer)
+{
+    if (pointer) live--;
+    free(pointer);
+}
 
 char *samp_strdup(const char *text)
 {

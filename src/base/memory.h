@@ -23,8 +23,13 @@ char *samp_strdup(const char *text);
 /* Test hook: the n-th allocation from now (1 = the next) and all after it return NULL; 0 turns it
  * off. */
 void samp_alloc_fail_at(uint64_t n);
+/* Test hook: the n-th allocation from now returns NULL, those after it do not: what goes on without
+ * looking is seen. */
+void samp_alloc_fail_once(uint64_t n);
 /* Allocations so far, for the loop that fails each in turn. */
 uint64_t samp_alloc_count(void);
+/* Allocations that were not released yet: what is more after a call than before it was leaked. */
+uint64_t samp_alloc_live(void);
 
 /* *out = a*b, false on overflow. */
 static inline bool samp_mul(uint64_t a, uint64_t b, uint64_t *out)
