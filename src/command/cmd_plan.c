@@ -47,12 +47,18 @@ typedef struct kind_sum {
     double weights, kl, seconds;
 } kind_sum;
 
-static kind_sum sum_kind(const samp_plan *plan, samp_group_kind kind)
+/* What a group is called without its layer. */
+static const char *kind_of(const samp_sensitivity_group *group)
+{
+    return group->kind < SAMP_GROUP_EMBED ? samp_group_kind_name(group->kind) : group->name;
+}
+
+static kind_sum sum_kind(const samp_plan *plan, const char *kind)
 {
     kind_sum sum = {0};
     for (size_t g = 0; g < plan->n_entries; g++) {
         const samp_plan_entry *e = &plan->entries[g];
-        if (e->group->kind != kind) continue;
+        if (strcmp(kind_of(e->group), kind) != 0) continue;
         sum.counts[e->choice->format->id]++;
         sum.groups++;
         sum.a8 += e->activation_bits == 8;
@@ -72,9 +78,10 @@ static void print_formats(const samp_plan *plan, bool timed)
     size_t columns = timed ? 7 : 5;
     samp_table table;
     samp_table_begin(&table, "llrrrlr", columns, headers);
-    for (int kind = 0; kind < SAMP_GROUP_KINDS; kind++) {
-        kind_sum sum = sum_kind(plan, (samp_group_kind)kind);
-        if (sum.groups == 0) continue;
+    for (size_t g = 0; g < plan->n_entries; g++) {
+        const samp_sensitivity_group *group = plan->entries[g].group;
+        if (group->layer > 0) continue; /* the first of each kind stands for all */
+        kind_sum sum = sum_kind(plan, kind_of(group));
         char formats[200] = "", bits[32], size[32], cost[32], inputs[48], ms[32];
         for (int f = SAMP_FORMAT_COUNT; f--;) {
             size_t at = strlen(formats);
@@ -90,7 +97,7 @@ static void print_formats(const samp_plan *plan, bool timed)
                                         : "a16 %u, a8 %u",
                  sum.groups - sum.a8, sum.a8);
         snprintf(ms, sizeof ms, "%.3f", sum.seconds * 1e3);
-        const char *cells[] = {samp_group_kind_name((samp_group_kind)kind),
+        const char *cells[] = {kind_of(group),
                                formats,
                                bits,
                                samp_show_bytes(size, (double)sum.bytes),

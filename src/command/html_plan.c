@@ -9,22 +9,28 @@
 /* What the plan would be judged by: the base format is the 4-bit one every group was probed in. */
 static const samp_format *base_format(void) { return samp_format_get(SAMP_FORMAT_NF4A); }
 
-static const samp_sensitivity_group *find_group(const samp_sensitivity *s, const char *name)
-{
-    for (size_t i = 0; i < s->n_groups; i++)
-        if (strcmp(s->groups[i].name, name) == 0) return &s->groups[i];
-    return NULL;
-}
-
 /* Of the ways to round to a format the best, as the plan would take it. */
-static double predicted_kl(const samp_sensitivity *s, const char *name, const samp_format *format)
+static double best_kl(const samp_sensitivity_group *group, const samp_format *format)
 {
-    const samp_sensitivity_group *group = find_group(s, name);
     double best = NAN;
-    for (uint32_t c = 0; group && c < group->n_choices; c++)
+    for (uint32_t c = 0; c < group->n_choices; c++)
         if (group->choices[c].format == format && !(group->choices[c].kl >= best))
             best = group->choices[c].kl;
-    return best * s->bias;
+    return best;
+}
+
+/* A head that is stored as one weight may have been measured as two groups. */
+static double predicted_kl(const samp_sensitivity *s, const char *name, const samp_format *format)
+{
+    bool head = strcmp(name, samp_group_kind_name(SAMP_GROUP_HEAD)) == 0, any = false;
+    double sum = 0;
+    for (size_t g = 0; g < s->n_groups; g++) {
+        const samp_sensitivity_group *group = &s->groups[g];
+        if (strcmp(group->name, name) != 0 && !(head && group->kind == SAMP_GROUP_HEAD)) continue;
+        sum += best_kl(group, format);
+        any = true;
+    }
+    return any ? sum * s->bias : NAN;
 }
 
 static samp_status list_groups(html_gather *g, samp_error *error)

@@ -168,10 +168,13 @@ samp_status samp_step_quantize(const char *folder, const char *out, const json_t
     samp_model *model = NULL;
     samp_quantize_options how = *options;
     SAMP_TRY(samp_model_open(&model, folder, error));
+    samp_status status = check_digest(plan, where, model, error);
+    if (status == SAMP_OK) status = samp_plan_cut_head(plan, where, model, error);
+    if (samp_model_head_rest(model))
+        how.first_rows = samp_model_weight(model, SAMP_ROLE_HEAD, 0)->layout.rows;
     samp_weight_plan *weights = samp_alloc(samp_model_count(model), sizeof *weights);
     json_t *provenance = provenance_of(plan, run);
     how.provenance = provenance;
-    samp_status status = check_digest(plan, where, model, error);
     if (status == SAMP_OK && (!weights || !provenance))
         status = samp_fail(error, SAMP_NOMEM, "out of memory for the plan");
     if (status == SAMP_OK)

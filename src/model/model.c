@@ -7,7 +7,6 @@
 #include "base/memory.h"
 #include "model/quantization.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +19,8 @@ struct samp_model {
     samp_checkpoint *checkpoint;
     samp_weight_ref *weights;
     size_t count;
-    size_t n_entries; /* weights that have an entry in quantization_config */
+    uint64_t first_rows; /* of a head that is two weights; 0 = one */
+    size_t n_entries;    /* weights that have an entry in quantization_config */
 };
 
 static bool is_float_format(const samp_format *format)
@@ -85,22 +85,16 @@ static samp_status choose_format(samp_model *model, samp_weight_ref *weight, sam
                      model->folder, weight->name, samp_dtype_name(tensor->dtype));
 }
 
-static samp_status resolve_weight(samp_model *model, samp_role role, uint32_t layer,
-                                  samp_error *error)
+static samp_status resolve_weight(samp_model *model, samp_error *error)
 {
-    samp_weight_ref *weight = &model->weights[model->count++];
-    weight->role = role;
-    weight->layer = layer;
-    char name[SAMP_TENSOR_NAME_MAX];
-    samp_role_name(role, layer, name);
-    snprintf(weight->name, sizeof weight->name, "%.95s", name);
+    uint64_t rows, cols;
+    samp_weight_ref *weight = &model->weights[model->count];
+    samp_stored_at(&model->config, model->first_rows, model->count++, weight, &rows, &cols);
     SAMP_TRY(choose_format(model, weight, error));
-    if (!samp_role_is_matrix(role) && !is_float_format(weight->format))
+    if (!samp_role_is_matrix(weight->role) && !is_float_format(weight->format))
         return samp_fail(error, SAMP_UNSUPPORTED,
                          "%s: quantization_config stores the norm %s as %s, norms must be floats",
                          model->where, weight->name, weight->format->name);
-    uint64_t rows, cols;
-    samp_role_shape(role, &model->config, &rows, &cols);
     samp_status status = weight->format->layout(rows, cols, &weight->layout, error);
     if (status != SAMP_OK) return samp_error_prefix(error, "%s: %s", model->folder, weight->name);
     for (int i = 0; i < weight->layout.n_parts; i++)
@@ -110,17 +104,12 @@ static samp_status resolve_weight(samp_model *model, samp_role role, uint32_t la
 
 static samp_status resolve_all(samp_model *model, samp_error *error)
 {
-    size_t count = samp_weight_count(&model->config);
+    size_t count = samp_stored_count(&model->config, model->first_rows);
     model->weights = samp_alloc(count, sizeof *model->weights);
     if (!model->weights)
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory for the list of %zu weights",
                          model->folder, count);
-    while (model->count < count) {
-        samp_role role;
-        uint32_t layer;
-        samp_weight_at(&model->config, model->count, &role, &layer);
-        SAMP_TRY(resolve_weight(model, role, layer, error));
-    }
+    while (model->count < count) SAMP_TRY(resolve_weight(model, error));
     return SAMP_OK;
 }
 
@@ -204,6 +193,8 @@ static samp_status open_model(samp_model *model, const char *folder, samp_error 
 
     SAMP_TRY(samp_config_load(&model->config, folder, &model->root, error));
     SAMP_TRY(samp_quantization_open(model->root, &model->modules, model->where, error));
+    SAMP_TRY(samp_quantization_first_rows(model->root, model->config.vocab_size, &model->first_rows,
+                                          model->where, error));
     SAMP_TRY(samp_checkpoint_open(&model->checkpoint, folder, error));
     SAMP_TRY(resolve_all(model, error));
     SAMP_TRY(refuse_unknown_modules(model, error));
@@ -252,4 +243,45 @@ const samp_weight_ref *samp_model_at(const samp_model *model, size_t index)
 const samp_weight_ref *samp_model_weight(const samp_model *model, samp_role role, uint32_t layer)
 {
     return &model->weights[samp_weight_index(&model->config, role, layer)];
+}
+
+const samp_weight_ref *samp_model_head_rest(const samp_model *model)
+{
+    return model->first_rows ? &model->weights[model->count - 1] : NULL;
+}
+
+/* The weight of the list's entry `index`, which is rows of the one tensor that `whole` was. */
+static samp_status cut(const samp_model *model, const samp_weight_ref *whole, uint64_t first_rows,
+                       size_t index, samp_weight_ref *out, samp_error *error)
+{
+    uint64_t rows, cols;
+    *out = *whole;
+    samp_stored_at(&model->config, first_rows, index, out, &rows, &cols);
+    out->first_row = index == model->count ? first_rows : 0;
+    return out->format->layout(rows, cols, &out->layout, error);
+}
+
+samp_status samp_model_cut_head(samp_model *model, uint64_t first_rows, samp_error *error)
+{
+    size_t head = samp_weight_index(&model->config, SAMP_ROLE_HEAD, 0);
+    samp_weight_ref whole = model->weights[head];
+    if (model->first_rows == first_rows && first_rows) return SAMP_OK;
+    if (first_rows == 0 || first_rows >= model->config.vocab_size)
+        return samp_fail(error, SAMP_INVALID,
+                         "%s: a head of %u rows cannot be cut after %llu, only after 1 to %u",
+                         model->folder, model->config.vocab_size, (unsigned long long)first_rows,
+                         model->config.vocab_size - 1);
+    if (model->first_rows || !is_float_format(whole.format))
+        return samp_fail(error, SAMP_UNSUPPORTED,
+                         "%s: %s is stored as %s%s, only a whole head of plain floats can be cut",
+                         model->folder, whole.name, whole.format->name,
+                         model->first_rows ? " and cut elsewhere" : "");
+    samp_weight_ref *weights = samp_realloc(model->weights, model->count + 1, sizeof *weights);
+    if (!weights) return samp_fail(error, SAMP_NOMEM, "%s: out of memory", model->folder);
+    model->weights = weights;
+    SAMP_TRY(cut(model, &whole, first_rows, head, &weights[head], error));
+    SAMP_TRY(cut(model, &whole, first_rows, model->count, &weights[model->count], error));
+    model->count++;
+    model->first_rows = first_rows;
+    return SAMP_OK;
 }

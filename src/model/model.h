@@ -54,12 +54,22 @@ typedef struct samp_weight_ref {
     samp_role role;
     uint32_t layer;
     char name[96]; /* with ".weight" */
+    uint64_t first_row; /* where its rows start in its tensors: 0, but for the rest of a head that
+                           samp_model_cut_head made two */
     const samp_format *format;
     int activation_bits; /* 8 or 16: precision of the input in integer products; a property of the
                             artifact */
     samp_layout layout;
     const samp_tensor_info *parts[SAMP_PARTS_MAX];
 } samp_weight_ref;
+
+/* The weights as files hold them. A head (with tied embeddings the embedding) may be two by rows:
+ * "lm_head.first.weight" of the ids 0 … first_rows-1, which a BPE vocabulary gives to the tokens
+ * that are most frequent, and "lm_head.rest.weight", the last of the list. first_rows 0: it is one,
+ * and the list that of samp_weight_at. Fills role, layer and name of *out, and the shape. */
+size_t samp_stored_count(const samp_config *config, uint64_t first_rows);
+void samp_stored_at(const samp_config *config, uint64_t first_rows, size_t index,
+                    samp_weight_ref *out, uint64_t *rows, uint64_t *cols);
 
 typedef struct samp_model samp_model;
 
@@ -73,12 +83,18 @@ const samp_config *samp_model_config(const samp_model *model);
 const char *samp_model_folder(const samp_model *model);
 samp_checkpoint *samp_model_checkpoint(samp_model *model);
 const json_t *samp_model_config_json(const samp_model *model); /* whole config.json */
-/* All weights, in model order; count weights. With tied embeddings there is no HEAD entry. */
+/* All weights, as samp_stored_at lists them; with tied embeddings there is no HEAD entry. */
 size_t samp_model_count(const samp_model *model);
 const samp_weight_ref *samp_model_at(const samp_model *model, size_t index);
 /* layer is ignored for roles that are not per layer; HEAD falls back to EMBED when tied. Never
- * NULL. */
+ * NULL. Of a head that is two weights it is the first. */
 const samp_weight_ref *samp_model_weight(const samp_model *model, samp_role role, uint32_t layer);
+/* The second of them; NULL when the head is one. */
+const samp_weight_ref *samp_model_head_rest(const samp_model *model);
+/* Takes a head of plain floats as two weights from now on, for who gives each a format of its own.
+ * Nothing to do when it is two already, of these very rows. Weights handed out before are void.
+ * Errors: SAMP_INVALID when first_rows is not 1 … rows-1, SAMP_UNSUPPORTED for other formats. */
+samp_status samp_model_cut_head(samp_model *model, uint64_t first_rows, samp_error *error);
 
 /* Reads all parts into memory: parts[i] gets layout.parts[i].bytes bytes allocated with samp_alloc.
  * The format's `check` runs on them. Release with samp_model_free_parts. */
@@ -101,6 +117,8 @@ samp_status samp_panel_range(const samp_format *format, const samp_layout *layou
  * runs over the same model. *bytes gets the sum of the sizes; NULL = not wanted. */
 samp_status samp_model_describe_files(samp_model *model, samp_buffer *text, uint64_t *bytes,
                                       samp_error *error);
+/* Where a weight begins in part 0's tensor, in bytes. */
+uint64_t samp_weight_start(const samp_weight_ref *weight);
 /* A norm vector as float, out [dim]. */
 samp_status samp_model_read_vector(samp_model *model, const samp_weight_ref *weight, float *out,
                                    samp_error *error);

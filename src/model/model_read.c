@@ -18,8 +18,8 @@ static samp_status read_part(samp_model *model, const samp_weight_ref *weight, i
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory for %llu bytes of %s",
                          samp_model_folder(model), (unsigned long long)bytes,
                          weight->parts[index]->name);
-    return samp_checkpoint_read(samp_model_checkpoint(model), weight->parts[index], 0, *out, bytes,
-                                error);
+    return samp_checkpoint_read(samp_model_checkpoint(model), weight->parts[index],
+                                index == 0 ? samp_weight_start(weight) : 0, *out, bytes, error);
 }
 
 /* Parts first … n_parts-1, then the format's check; all released on failure. */
@@ -51,6 +51,12 @@ void samp_model_free_parts(void *parts[SAMP_PARTS_MAX])
         samp_free(parts[i]);
         parts[i] = NULL;
     }
+}
+
+/* Only rows of floats start elsewhere than their tensor. */
+uint64_t samp_weight_start(const samp_weight_ref *weight)
+{
+    return weight->first_row * (weight->layout.parts[0].bytes / weight->layout.rows);
 }
 
 uint64_t samp_panel_rows(const samp_layout *layout)
@@ -98,8 +104,8 @@ samp_status samp_model_read_rows(samp_model *model, const samp_weight_ref *weigh
     if (!codes)
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory for %llu bytes of %s",
                          samp_model_folder(model), (unsigned long long)bytes, weight->name);
-    samp_status status = samp_checkpoint_read(samp_model_checkpoint(model), weight->parts[0], at,
-                                              codes, bytes, error);
+    samp_status status = samp_checkpoint_read(samp_model_checkpoint(model), weight->parts[0],
+                                              samp_weight_start(weight) + at, codes, bytes, error);
     if (status == SAMP_OK) {
         const void *parts[SAMP_PARTS_MAX] = {codes};
         for (int i = 1; i < layout->n_parts; i++) parts[i] = scales[i];

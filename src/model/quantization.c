@@ -4,7 +4,8 @@
  *    "double_quant": true, "llm_int8_threshold": 6.0,
  *    "modules": {"model.layers.0.mlp.down_proj": {"format": "nf4", "activation_bits": 16}, …}}
  *
- * "modules" decides; the other members say the same in the words other tools use. */
+ * "modules" decides; the other members say the same in the words other tools use. A head that is
+ * stored as two weights has "first_rows", and two modules (samp_stored_at). */
 #include "model/quantization.h"
 #include "model/model.h"
 
@@ -91,6 +92,20 @@ samp_status samp_quantization_entry_of(const json_t *modules, const char *name,
     return value ? parse_entry(value, module, out, where, error) : SAMP_OK;
 }
 
+samp_status samp_quantization_first_rows(const json_t *root, uint64_t rows, uint64_t *out,
+                                         const char *where, samp_error *error)
+{
+    int64_t first = 0;
+    *out = 0;
+    const json_t *object = json_object_get(root, "quantization_config");
+    if (!json_object_get(object, "first_rows")) return SAMP_OK;
+    samp_status status = samp_json_integer(object, "first_rows", true, 1, (int64_t)rows - 1, &first,
+                                           where, error);
+    if (status != SAMP_OK) return samp_error_prefix(error, "quantization_config");
+    *out = (uint64_t)first;
+    return SAMP_OK;
+}
+
 json_t *samp_quantization_config(const samp_model *model, const samp_format *const *format_of,
                                  const int *activation_bits, const char *quant_type)
 {
@@ -114,9 +129,17 @@ json_t *samp_quantization_config(const samp_model *model, const samp_format *con
         }
     }
     if (!modules) return NULL;
-    return json_pack("{s:s, s:s, s:s, s:i, s:b, s:f, s:o}", "quant_method", "samp", "quant_type",
-                     quant_type, "compute_dtype", "bfloat16", "block_size", 64, "double_quant",
-                     nested_nf4 || !plain_nf4, "llm_int8_threshold", 6.0, "modules", modules);
+    json_t *object = json_pack("{s:s, s:s, s:s, s:i, s:b, s:f, s:o}", "quant_method", "samp",
+                               "quant_type", quant_type, "compute_dtype", "bfloat16", "block_size",
+                               64, "double_quant", nested_nf4 || !plain_nf4, "llm_int8_threshold",
+                               6.0, "modules", modules);
+    json_int_t first_rows =
+        (json_int_t)samp_model_weight(model, SAMP_ROLE_HEAD, 0)->layout.rows;
+    if (!object || !samp_model_head_rest(model) ||
+        samp_json_set(object, "first_rows", json_integer(first_rows)))
+        return object;
+    json_decref(object);
+    return NULL;
 }
 
 /* Which formats the modules use, by id. */

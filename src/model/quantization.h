@@ -20,6 +20,10 @@ samp_status samp_quantization_open(const json_t *root, const json_t **modules, c
 samp_status samp_quantization_entry_of(const json_t *modules, const char *name,
                                        samp_quantization_entry *out, const char *where,
                                        samp_error *error);
+/* "first_rows": the head's `rows` rows are stored as two weights, and the first has so many of them
+ * (1 … rows-1); 0 = they are one. root is the whole config.json. */
+samp_status samp_quantization_first_rows(const json_t *root, uint64_t rows, uint64_t *out,
+                                         const char *where, samp_error *error);
 /* Whether the object's other members say something else than its modules; *why gets a sentence
  * part. */
 typedef enum samp_quantization_doubt {

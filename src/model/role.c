@@ -2,6 +2,7 @@
 #include "model/model.h"
 
 #include <stdio.h>
+#include <string.h>
 
 typedef struct role_row {
     const char *pattern;
@@ -124,4 +125,28 @@ size_t samp_weight_index(const samp_config *config, samp_role role, uint32_t lay
     if (samp_role_is_per_layer(role))
         return 1 + (size_t)layer * PER_LAYER + (size_t)(role - FIRST_IN_LAYER);
     return 1 + (size_t)config->n_layers * PER_LAYER + (size_t)(role - SAMP_ROLE_FINAL_NORM);
+}
+
+size_t samp_stored_count(const samp_config *config, uint64_t first_rows)
+{
+    return samp_weight_count(config) + (first_rows > 0);
+}
+
+void samp_stored_at(const samp_config *config, uint64_t first_rows, size_t index,
+                    samp_weight_ref *out, uint64_t *rows, uint64_t *cols)
+{
+    static const char suffix[] = ".weight";
+    size_t whole = samp_weight_count(config), head = samp_weight_index(config, SAMP_ROLE_HEAD, 0);
+    bool rest = index == whole, part = first_rows > 0 && (rest || index == head);
+    char name[SAMP_TENSOR_NAME_MAX];
+    samp_weight_at(config, rest ? head : index, &out->role, &out->layer);
+    samp_role_name(out->role, out->layer, name);
+    int stem = (int)(strlen(name) - (sizeof suffix - 1));
+    snprintf(out->name, sizeof out->name, "%.*s%s%s", stem, name,
+             !part  ? ""
+             : rest ? ".rest"
+                    : ".first",
+             suffix);
+    samp_role_shape(out->role, config, rows, cols);
+    if (part) *rows = rest ? *rows - first_rows : first_rows;
 }

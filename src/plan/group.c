@@ -27,11 +27,20 @@ static void fill(samp_group *group, const samp_model *model, samp_group_kind kin
         group->weights[group->n_weights++] = samp_model_weight(model, kinds[kind].roles[i], layer);
 }
 
+/* The groups of a head whose second weight is `rest`. */
+static void fill_head(samp_group *first, const samp_weight_ref *rest)
+{
+    first[1] = *first;
+    first[1].weights[0] = rest;
+    snprintf(first[0].name, sizeof first->name, "%s.first", kinds[SAMP_GROUP_HEAD].name);
+    snprintf(first[1].name, sizeof first->name, "%s.rest", kinds[SAMP_GROUP_HEAD].name);
+}
+
 samp_status samp_groups_of(const samp_model *model, samp_group **out, size_t *n, samp_error *error)
 {
     const samp_config *config = samp_model_config(model);
     samp_group *groups =
-        samp_alloc((size_t)config->n_layers * SAMP_GROUP_EMBED + 2, sizeof *groups);
+        samp_alloc((size_t)config->n_layers * SAMP_GROUP_EMBED + 3, sizeof *groups);
     *out = groups;
     *n = 0;
     if (!groups)
@@ -42,7 +51,14 @@ samp_status samp_groups_of(const samp_model *model, samp_group **out, size_t *n,
             fill(&groups[(*n)++], model, (samp_group_kind)kind, layer);
     if (!config->tied_embeddings) fill(&groups[(*n)++], model, SAMP_GROUP_EMBED, 0);
     fill(&groups[(*n)++], model, SAMP_GROUP_HEAD, 0);
+    const samp_weight_ref *rest = samp_model_head_rest(model);
+    if (rest) fill_head(&groups[(*n)++ - 1], rest);
     return SAMP_OK;
+}
+
+const char *samp_group_input(const samp_group *group)
+{
+    return group->kind == SAMP_GROUP_HEAD ? kinds[SAMP_GROUP_HEAD].name : group->name;
 }
 
 uint64_t samp_group_cols(const samp_group *group) { return group->weights[0]->layout.cols; }

@@ -26,16 +26,20 @@ enum { SAMP_GROUP_WEIGHTS_MAX = 3 };
 typedef struct samp_group {
     samp_group_kind kind;
     uint32_t layer; /* of layer groups */
-    char name[40];  /* "layers.3.gate_up", "embedding", "head" */
+    char name[40];  /* "layers.3.gate_up", "embedding", "head"; "head.first", "head.rest" */
     uint32_t n_weights;
     const samp_weight_ref *weights[SAMP_GROUP_WEIGHTS_MAX];
 } samp_group;
 
 const char *samp_group_kind_name(samp_group_kind kind);
 /* All groups of a model, layer by layer (qkv, o, gate_up, down), then embedding and head; a tied
- * model has only "head", which is the embedding too (its products are what is sensitive). *out is
- * released with samp_free and points into the model. */
+ * model has only "head", which is the embedding too (its products are what is sensitive). A head
+ * that is two weights (samp_model_cut_head) is two groups of that kind. *out is released with
+ * samp_free and points into the model. */
 samp_status samp_groups_of(const samp_model *model, samp_group **out, size_t *n, samp_error *error);
+/* The name under which what is known of a group's input is kept: its own, but "head" for both
+ * parts of a head. */
+const char *samp_group_input(const samp_group *group);
 /* Columns of a group's input, rows of all its weights. */
 uint64_t samp_group_cols(const samp_group *group);
 uint64_t samp_group_rows(const samp_group *group);

@@ -17,17 +17,40 @@ samp_status samp__measure_report(samp__measure *m, uint64_t n_tokens, samp_error
                      m->layers_done);
 }
 
-/* One stream's windows through a block, from the complete generation to the next. */
-static samp_status run_stream(samp__measure *m, const samp_layered_block *block, const float *from,
-                              float *to, uint32_t n_windows, const samp_tap *tap,
-                              samp_moments *const *moments, samp_error *error)
+/* A window through a block, from the complete generation to the next. */
+static samp_status run_window(samp__measure *m, const samp_layered_block *block, const float *from,
+                              float *to, const samp_tap *tap, samp_error *error)
 {
+    memcpy(to, from, (size_t)m->window * m->config->dim * sizeof *to);
+    SAMP_TRY(samp_layered_run(m->layered, block, m->window, to, tap, error));
+    return samp__measure_report(m, m->window, error);
+}
+
+static samp_status run_reference(samp__measure *m, const samp_layered_block *block,
+                                 samp_moments *const *moments, samp_error *error)
+{
+    const float *from = samp__reference_stream(m, samp_streams_now(&m->streams));
+    float *to = samp__reference_stream(m, samp_streams_next(&m->streams));
     size_t floats = (size_t)m->window * m->config->dim;
-    for (uint32_t w = 0; w < n_windows; w++) {
-        memcpy(to + w * floats, from + w * floats, floats * sizeof *to);
-        SAMP_TRY(samp_layered_run(m->layered, block, m->window, to + w * floats, tap, error));
-        if (moments) SAMP_TRY(samp_collector_add(m->collector, moments, error));
-        SAMP_TRY(samp__measure_report(m, m->window, error));
+    samp_tap tap = samp_collector_tap(m->collector);
+    for (uint32_t w = 0; w < m->n_windows; w++) {
+        SAMP_TRY(run_window(m, block, from + w * floats, to + w * floats, &tap, error));
+        SAMP_TRY(samp_collector_add(m->collector, moments, error));
+    }
+    return SAMP_OK;
+}
+
+/* A probe's windows; one that begins here starts from the reference's. */
+static samp_status run_probe(samp__measure *m, const samp_layered_block *block, size_t probe,
+                             bool begins, samp_error *error)
+{
+    float *now = samp_streams_now(&m->streams), *next = samp_streams_next(&m->streams);
+    const float *from = begins ? samp__reference_stream(m, now) : samp__probe_stream(m, now, probe);
+    float *to = samp__probe_stream(m, next, probe);
+    size_t floats = (size_t)m->window * m->config->dim;
+    for (uint32_t w = 0; w < m->n_probe_windows; w++) {
+        uint32_t at = begins ? samp__probe_window(m, w) : w;
+        SAMP_TRY(run_window(m, block, from + at * floats, to + w * floats, NULL, error));
     }
     return SAMP_OK;
 }
@@ -50,17 +73,11 @@ static samp_status pass_reference(samp__measure *m, uint32_t layer, samp_moments
 {
     samp_layered_block *block;
     SAMP_TRY(samp_layered_block_create(m->layered, layer, NULL, &block, error));
-    float *now = samp_streams_now(&m->streams), *next = samp_streams_next(&m->streams);
-    samp_tap tap = samp_collector_tap(m->collector);
-    samp_status status = run_stream(m, block, now, next, m->n_windows, &tap, moments, error);
+    samp_status status = run_reference(m, block, moments, error);
     for (size_t g = 0; g < m->n_groups && status == SAMP_OK; g++) {
-        bool begun = m->groups[g].kind < SAMP_GROUP_EMBED
-                         ? m->groups[g].layer < layer
-                         : m->groups[g].kind == SAMP_GROUP_EMBED || m->config->tied_embeddings;
-        if (begun)
-            status =
-                run_stream(m, block, samp__probe_stream(m, now, g), samp__probe_stream(m, next, g),
-                           m->n_probe_windows, NULL, NULL, error);
+        bool begun = m->groups[g].kind < SAMP_GROUP_EMBED ? m->groups[g].layer < layer
+                                                          : samp__is_early(m, g);
+        if (begun) status = run_probe(m, block, g, false, error);
     }
     samp_layered_block_release(m->layered, block);
     return status;
@@ -84,7 +101,6 @@ static samp_status pass_probes(samp__measure *m, uint32_t layer, const samp__inp
 {
     samp_encoded_group encoded[SAMP_GROUP_EMBED] = {{0}};
     const samp_encoded_group *all[SAMP_GROUP_EMBED];
-    float *now = samp_streams_now(&m->streams), *next = samp_streams_next(&m->streams);
     samp_status status = SAMP_OK;
     for (int k = 0; k < SAMP_GROUP_EMBED && status == SAMP_OK; k++) {
         size_t g = (size_t)layer * SAMP_GROUP_EMBED + (size_t)k;
@@ -100,11 +116,7 @@ static samp_status pass_probes(samp__measure *m, uint32_t layer, const samp__inp
         samp_replace replace = samp_encoded_replace(&list);
         samp_layered_block *block = NULL;
         status = samp_layered_block_create(m->layered, layer, &replace, &block, error);
-        const float *from =
-            whole ? samp__probe_stream(m, now, stream) : samp__reference_stream(m, now);
-        if (status == SAMP_OK)
-            status = run_stream(m, block, from, samp__probe_stream(m, next, stream),
-                                m->n_probe_windows, NULL, NULL, error);
+        if (status == SAMP_OK) status = run_probe(m, block, stream, !whole, error);
         samp_layered_block_release(m->layered, block);
     }
     for (int k = 0; k < SAMP_GROUP_EMBED; k++) samp_encoded_group_release(&encoded[k]);
@@ -138,8 +150,8 @@ static samp_status measure_layer(samp__measure *m, uint32_t layer, samp_error *e
     return samp__measure_save(m, error);
 }
 
-/* Embeddings of all windows: as they are for the reference; in the base format for the embedding's own probe and for
- * the whole. */
+/* Embeddings of all windows: as they are for the reference; in the base format for the probes that begin here, and all of
+ * it for the whole. */
 static samp_status start_streams(samp__measure *m, samp_error *error)
 {
     float *now = samp_streams_now(&m->streams);
@@ -147,25 +159,33 @@ static samp_status start_streams(samp__measure *m, samp_error *error)
     const int32_t *tokens = m->options->tokens;
     SAMP_TRY(samp_layered_embed(m->layered, NULL, tokens, m->n_windows * m->window,
                                 samp__reference_stream(m, now), error));
-    size_t g = m->n_groups - (m->config->tied_embeddings ? 1 : 2);
-    samp_encoded_group encoded;
-    SAMP_TRY(samp_encode_group(&encoded, m->model, &m->groups[g],
-                               samp_format_get(samp__probe_format), NULL, NULL, m->pool, error));
-    const samp_encoded_group *item = &encoded;
-    samp_encoded_list list = {&item, 1};
-    samp_replace replace = samp_encoded_replace(&list);
-    float *probe = samp__probe_stream(m, now, g);
-    samp_status status = samp_layered_embed(m->layered, &replace, tokens, n_probe, probe, error);
-    if (status == SAMP_OK)
-        memcpy(samp__probe_stream(m, now, m->n_groups), probe, m->probe_floats * sizeof *probe);
-    samp_encoded_group_release(&encoded);
+    int32_t *probed = samp_alloc(n_probe, sizeof *probed);
+    if (!probed) return samp_fail(error, SAMP_NOMEM, "out of memory for %u tokens", n_probe);
+    for (uint32_t w = 0; w < m->n_probe_windows; w++)
+        memcpy(probed + (size_t)w * m->window,
+               tokens + (size_t)samp__probe_window(m, w) * m->window, m->window * sizeof *probed);
+    samp_encoded_group encoded[2] = {{.group = NULL}};
+    const samp_encoded_group *items[2] = {&encoded[0], &encoded[1]};
+    size_t n = samp__early_probes(m), first = m->config->tied_embeddings ? m->head : m->head - 1;
+    samp_status status = SAMP_OK;
+    for (size_t i = 0; i < n && status == SAMP_OK; i++)
+        status = samp_encode_group(&encoded[i], m->model, &m->groups[first + i],
+                                   samp_format_get(samp__probe_format), NULL, NULL, m->pool, error);
+    for (size_t i = 0; i <= n && status == SAMP_OK; i++) {
+        bool whole = i == n;
+        samp_encoded_list list = {whole ? items : &items[i], whole ? n : 1};
+        samp_replace replace = samp_encoded_replace(&list);
+        float *to = samp__probe_stream(m, now, whole ? m->n_groups : first + i);
+        status = samp_layered_embed(m->layered, &replace, probed, n_probe, to, error);
+    }
+    for (size_t i = 0; i < n; i++) samp_encoded_group_release(&encoded[i]);
+    samp_free(probed);
     return status;
 }
 
 /* The input of the head is what left the last layer, normed; an embedding's "input" is one token at a time: all alike. */
 static samp_status measure_ends(samp__measure *m, samp_error *error)
 {
-    size_t head = m->n_groups - 1;
     uint32_t dim = m->config->dim;
     samp__inputs inputs = {.factor = NULL};
     samp_moments *wanted[SAMP_GROUP_KINDS] = {NULL};
@@ -183,13 +203,25 @@ static samp_status measure_ends(samp__measure *m, samp_error *error)
                                 m->config->rms_norm_eps);
         status = samp_collector_add(m->collector, wanted, error);
     }
-    if (status == SAMP_OK) status = samp__measure_factor(m, head, &inputs, error);
-    if (status == SAMP_OK) status = samp__measure_errors(m, head, &inputs, error);
+    if (status == SAMP_OK) status = samp__measure_factor(m, m->head, &inputs, error);
+    for (size_t g = m->head; g < m->n_groups && status == SAMP_OK; g++)
+        status = samp__measure_errors(m, g, &inputs, error);
     if (status == SAMP_OK && !m->config->tied_embeddings)
-        status = samp__measure_errors(m, head - 1, NULL, error);
+        status = samp__measure_errors(m, m->head - 1, NULL, error);
     samp__inputs_release(&inputs);
     samp_free(gain);
     return status;
+}
+
+/* The rows of a vocabulary's first ids are as sensitive as all the others together, and few: they are a group of their
+ * own wherever they are few. */
+static samp_status open_groups(samp__measure *m, samp_error *error)
+{
+    uint32_t first = m->options->first_ids ? m->options->first_ids : SAMP_MEASURE_FIRST_IDS;
+    if (m->config->vocab_size / 8 >= first) SAMP_TRY(samp_model_cut_head(m->model, first, error));
+    SAMP_TRY(samp_groups_of(m->model, &m->groups, &m->n_groups, error));
+    m->head = m->n_groups - (samp_model_head_rest(m->model) ? 2 : 1);
+    return SAMP_OK;
 }
 
 static samp_status measure_open(samp__measure *m, samp_error *error)
@@ -206,7 +238,6 @@ static samp_status measure_open(samp__measure *m, samp_error *error)
     m->n_windows = (uint32_t)(o->n_tokens / m->window);
     if (m->n_probe_windows > m->n_windows) m->n_probe_windows = m->n_windows;
     if (m->score_every >= m->window) m->score_every = m->window - 1;
-    SAMP_TRY(samp_groups_of(m->model, &m->groups, &m->n_groups, error));
     for (size_t i = 0; i < samp_model_count(m->model); i++)
         if (samp_integer_group(&samp_model_at(m->model, i)->layout,
                                samp_model_at(m->model, i)->format->id))
@@ -214,17 +245,21 @@ static samp_status measure_open(samp__measure *m, samp_error *error)
                              "%s is quantized already (%s is %s); measure the 16-bit original",
                              samp_model_folder(m->model), samp_model_at(m->model, i)->name,
                              samp_model_at(m->model, i)->format->name);
+    SAMP_TRY(open_groups(m, error));
     uint64_t dim = m->config->dim, layers = m->config->n_layers;
     m->reference_floats = (uint64_t)m->n_windows * m->window * dim;
     m->probe_floats = (uint64_t)m->n_probe_windows * m->window * dim;
     m->work_total = layers * m->n_windows * m->window +
-                    (2 * layers * (layers + 1) + 2 * layers) * m->n_probe_windows * m->window;
+                    (2 * layers * (layers + 1) + (1 + samp__early_probes(m)) * layers) *
+                        m->n_probe_windows * m->window;
     uint64_t cols = 0;
     m->moment_at = samp_alloc(m->n_groups, sizeof *m->moment_at);
     m->probe_kl = samp_alloc(m->n_groups + 1, sizeof *m->probe_kl);
     if (!m->moment_at || !m->probe_kl) return samp_fail(error, SAMP_NOMEM, "out of memory");
-    for (size_t g = 0; g < m->n_groups; g++)
-        m->moment_at[g] = cols, cols += samp_group_cols(&m->groups[g]);
+    for (size_t g = 0; g < m->n_groups; g++) {
+        m->moment_at[g] = g > m->head ? m->moment_at[m->head] : cols;
+        if (g <= m->head) cols += samp_group_cols(&m->groups[g]);
+    }
     m->moment = samp_alloc(cols, sizeof *m->moment);
     if (!m->moment)
         return samp_fail(error, SAMP_NOMEM, "out of memory for the moments of %llu channels",

@@ -15,6 +15,8 @@
 #include "base/clock.h"
 #include "plan/sensitivity.h"
 
+enum { SAMP_MEASURE_FIRST_IDS = 2048 };
+
 typedef struct samp_measure_options {
     const char *work_folder; /* activations and state while it runs; removed when it is done */
     const char *
@@ -25,11 +27,13 @@ typedef struct samp_measure_options {
     uint32_t window;        /* tokens; 0 = 512 */
     uint32_t probe_windows; /* 0 = 2 */
     uint32_t score_every;   /* every n-th position of a probe's windows is scored; 0 = 2 */
+    uint32_t first_ids; /* of a head: a group of their own, if the vocabulary is 8 times as large; 0 = 2,048 */
     unsigned n_threads;
     samp_progress progress; /* "measure", tokens through the whole model */
 } samp_measure_options;
 
-/* Fills everything of *out but the texts model, calibration and strata, which the caller knows. */
+/* Fills everything of *out but the texts model, calibration and strata, which the caller knows. May cut the model's head
+ * (samp_model_cut_head), and leaves it so. */
 samp_status samp_measure(samp_model *model, const samp_measure_options *options,
                          samp_sensitivity *out, samp_error *error);
 

@@ -19,7 +19,7 @@ samp_status samp__measure_open_feedback(samp__measure *m, samp_error *error)
     if (!m->feedback_at) return samp_fail(error, SAMP_NOMEM, "out of memory");
     for (size_t g = 0; g < m->n_groups; g++) {
         m->feedback_at[g] = m->feedback_total;
-        if (m->groups[g].kind != SAMP_GROUP_EMBED)
+        if (m->groups[g].kind != SAMP_GROUP_EMBED && g <= m->head)
             m->feedback_total += samp_feedback_values(samp_group_cols(&m->groups[g]));
     }
     SAMP_TRY(samp_path_join(path, sizeof path, m->options->work_folder, "feedback.bin", error));

@@ -97,13 +97,12 @@ samp_status samp__measure_errors(samp__measure *m, size_t g, const samp__inputs 
     double *column_square = samp_alloc(cols, sizeof *column_square);
     if (!column_square) return samp_fail(error, SAMP_NOMEM, "%s: out of memory", group->name);
     samp_input_shape shape = {moment, inputs ? samp__inputs_feedback(inputs) : NULL};
-    samp_status status =
-        samp_group_errors(m->model, group, &shape, judged, n + (group->kind == SAMP_GROUP_HEAD),
-                          column_square, m->pool, error);
+    samp_status status = samp_group_errors(m->model, group, &shape, judged, n + (g >= m->head),
+                                           column_square, m->pool, error);
     if (status == SAMP_OK && inputs)
         out->activation_kl =
             activation_error(&inputs->moments, column_square); /* times alpha later */
-    if (group->kind == SAMP_GROUP_HEAD) m->head_error = judged[n].error;
+    if (g >= m->head) m->head_error[g - m->head] = judged[n].error;
     samp_free(column_square);
     if (status == SAMP_OK) status = keep_choices(group, judged, n, out, error);
     return status;

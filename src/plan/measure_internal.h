@@ -18,6 +18,7 @@ typedef struct samp__measure {
     samp_sensitivity *out;
     samp_group *groups; /* n_groups, four a layer, then [embedding,] head */
     size_t n_groups;
+    size_t head; /* the head's group, or its first: the last one then shares its inputs */
     samp_pool *pool;
     samp_layered *layered;
     samp_collector *collector;
@@ -29,8 +30,8 @@ typedef struct samp__measure {
     float *moment;                  /* means of x^2, all groups */
     double *probe_kl;               /* [n_groups + 1], the last of the whole */
     uint64_t work_done, work_total; /* tokens x layers */
-    double
-        head_error; /* of the head's probe, whose weights a tied model needed before moments were known */
+    double head_error[2]; /* of the probes of the head's groups, whose weights a tied model needed
+                             before moments were known */
     char key[65];            /* digest of all that the result depends on */
     int feedback_fd;         /* feedback.bin: factors of all groups, one after the other */
     uint64_t *feedback_at;   /* [n_groups] where a group's begins, in values */
@@ -54,6 +55,20 @@ static inline float *samp__reference_stream(const samp__measure *m, float *gener
 static inline float *samp__probe_stream(const samp__measure *m, float *generation, size_t probe)
 {
     return generation + m->reference_floats + probe * m->probe_floats;
+}
+/* The reference's window that is a probe's w-th: spread over the text, whose kinds may follow each other. */
+static inline uint32_t samp__probe_window(const samp__measure *m, uint32_t w)
+{
+    return (uint32_t)((uint64_t)w * m->n_windows / m->n_probe_windows);
+}
+/* Probes that begin at the embedding: its own, or those of the head it is tied to. */
+static inline size_t samp__early_probes(const samp__measure *m)
+{
+    return m->config->tied_embeddings ? m->n_groups - m->head : 1;
+}
+static inline bool samp__is_early(const samp__measure *m, size_t g)
+{
+    return m->config->tied_embeddings ? g >= m->head : m->groups[g].kind == SAMP_GROUP_EMBED;
 }
 /* n tokens have passed one layer; SAMP_CANCELLED when the user wants to stop. */
 samp_status samp__measure_report(samp__measure *m, uint64_t n_tokens, samp_error *error);

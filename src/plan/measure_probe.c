@@ -33,15 +33,17 @@ typedef struct probe_run {
     uint32_t n_scored;           /* positions over all probe windows */
 } probe_run;
 
-/* Scored positions at … at+n of a stream, gathered. */
+/* Scored positions at … at+n of a stream, gathered; NULL stream = of the reference. */
 static void gather(const probe_run *run, const float *stream, uint32_t at, uint32_t n)
 {
     const samp__measure *m = run->m;
     uint32_t per_window = m->window / m->score_every, dim = m->config->dim;
+    const float *from = stream ? stream : samp__reference_stream(m, samp_streams_now(&m->streams));
     for (uint32_t i = 0; i < n; i++) {
         uint32_t window = (at + i) / per_window,
                  position = (at + i) % per_window * m->score_every + m->score_every - 1;
-        memcpy(run->x + (size_t)i * dim, stream + ((size_t)window * m->window + position) * dim,
+        if (!stream) window = samp__probe_window(m, window);
+        memcpy(run->x + (size_t)i * dim, from + ((size_t)window * m->window + position) * dim,
                dim * sizeof *run->x);
     }
 }
@@ -50,20 +52,20 @@ static samp_status score_chunk(probe_run *run, uint32_t at, uint32_t n, samp_err
 {
     samp__measure *m = run->m;
     float *now = samp_streams_now(&m->streams);
-    gather(run, samp__reference_stream(m, now), at, n);
-    SAMP_TRY(
-        samp_layered_logits(m->layered, run->heads[0], run->x, n, run->logits[0], NULL, error));
+    gather(run, NULL, at, n);
+    const samp_layered_head *exact[2] = {run->heads[0], run->heads[0]};
+    SAMP_TRY(samp_layered_logits(m->layered, exact, run->x, n, run->logits[0], NULL, error));
     probe_job job = {.reference = run->logits[0],
                      .probe = run->logits[1],
                      .n = n,
                      .vocab = m->config->vocab_size};
     for (size_t p = 0; p <= m->n_groups; p++) {
-        bool whole = p == m->n_groups, head = !whole && m->groups[p].kind == SAMP_GROUP_HEAD;
+        bool whole = p == m->n_groups, head = !whole && p >= m->head;
         bool own_stream = !head || m->config->tied_embeddings;
-        gather(run, own_stream ? samp__probe_stream(m, now, p) : samp__reference_stream(m, now), at,
-               n);
-        SAMP_TRY(samp_layered_logits(m->layered, run->heads[whole || head], run->x, n,
-                                     run->logits[1], NULL, error));
+        gather(run, own_stream ? samp__probe_stream(m, now, p) : NULL, at, n);
+        const samp_layered_head *probe[2] = {run->heads[whole || p == m->head],
+                                             run->heads[whole || p == m->head + 1]};
+        SAMP_TRY(samp_layered_logits(m->layered, probe, run->x, n, run->logits[1], NULL, error));
         samp_pool_run(m->pool, compare_chunk, &job);
         for (uint32_t i = 0; i < n; i++) m->probe_kl[p] += job.kl[i];
         if (!samp_progress_report(&m->options->progress, "score",
@@ -77,17 +79,17 @@ static samp_status score_chunk(probe_run *run, uint32_t at, uint32_t n, samp_err
 static samp_status score_probes(probe_run *run, samp_error *error)
 {
     samp__measure *m = run->m;
-    size_t head = m->n_groups - 1;
-    samp_encoded_group encoded;
-    SAMP_TRY(samp_encode_group(&encoded, m->model, &m->groups[head],
-                               samp_format_get(samp__probe_format), NULL, NULL, m->pool, error));
-    const samp_encoded_group *item = &encoded;
-    samp_encoded_list list = {&item, 1};
+    samp_encoded_group encoded[2] = {{.group = NULL}};
+    const samp_encoded_group *items[2] = {&encoded[0], &encoded[1]};
+    samp_encoded_list list = {items, m->n_groups - m->head};
     samp_replace replace = samp_encoded_replace(&list);
     samp_status status = samp_layered_head_create(m->layered, NULL, &run->heads[0], error);
+    for (size_t i = 0; i < list.count && status == SAMP_OK; i++)
+        status = samp_encode_group(&encoded[i], m->model, &m->groups[m->head + i],
+                                   samp_format_get(samp__probe_format), NULL, NULL, m->pool, error);
     if (status == SAMP_OK)
         status = samp_layered_head_create(m->layered, &replace, &run->heads[1], error);
-    samp_encoded_group_release(&encoded);
+    for (size_t i = 0; i < list.count; i++) samp_encoded_group_release(&encoded[i]);
     for (uint32_t at = 0; at < run->n_scored && status == SAMP_OK; at += CHUNK)
         status =
             score_chunk(run, at, run->n_scored - at < CHUNK ? run->n_scored - at : CHUNK, error);
@@ -96,9 +98,10 @@ static samp_status score_probes(probe_run *run, samp_error *error)
 }
 
 /* alpha of a group from its probe; the error of the probe's own format is in the list of choices. */
-static void apply_alpha(const samp__measure *m, samp_sensitivity_group *group, double kl)
+static void apply_alpha(const samp__measure *m, size_t g, double kl)
 {
-    double error = group->kind == SAMP_GROUP_HEAD ? m->head_error : 0;
+    samp_sensitivity_group *group = &m->out->groups[g];
+    double error = g >= m->head ? m->head_error[g - m->head] : 0;
     for (uint32_t i = 0; !error && i < group->n_choices; i++)
         if (group->choices[i].format->id == samp__probe_format) error = group->choices[i].error;
     group->alpha = error > 0 ? kl / error : 0;
@@ -123,7 +126,7 @@ samp_status samp__measure_probes(samp__measure *m, samp_error *error)
         if (!isfinite(kl))
             status = samp_fail(error, SAMP_NUMERIC, "the probe of %s gave no finite KL divergence",
                                m->groups[g].name);
-        apply_alpha(m, &m->out->groups[g], kl);
+        apply_alpha(m, g, kl);
         sum += kl;
     }
     double whole = m->probe_kl[m->n_groups] / run.n_scored;

@@ -21,8 +21,7 @@ static samp_status path_of(const samp__measure *m, const char *name, char *out, 
 
 static uint64_t moment_count(const samp__measure *m)
 {
-    size_t last = m->n_groups - 1;
-    return m->moment_at[last] + samp_group_cols(&m->groups[last]);
+    return m->moment_at[m->head] + samp_group_cols(&m->groups[m->head]);
 }
 
 static void boot_id(char out[64])
@@ -39,8 +38,12 @@ static samp_status make_key(samp__measure *m, samp_error *error)
 {
     samp_sha256 *hash;
     SAMP_TRY(samp_sha256_begin(&hash, error));
-    uint32_t numbers[] = {m->window, m->n_windows, m->n_probe_windows, m->score_every,
-                          3 /* version of the method */};
+    uint32_t numbers[] = {m->window,
+                          m->n_windows,
+                          m->n_probe_windows,
+                          m->score_every,
+                          (uint32_t)m->groups[m->head].weights[0]->layout.rows,
+                          4 /* version of the method */};
     samp_sha256_update(hash, m->out->model_digest, strlen(m->out->model_digest));
     samp_sha256_update(hash, numbers, sizeof numbers);
     samp_sha256_update(hash, m->options->tokens,
@@ -89,8 +92,9 @@ static samp_status resume(samp__measure *m, const char *state_path, samp_error *
             m->layers_done = (uint32_t)layers;
             m->streams.generation = (int)generation;
             for (uint64_t l = 0; l < (uint64_t)layers; l++)
-                m->work_done += (uint64_t)m->n_windows * m->window +
-                                (4 * l + 6) * m->n_probe_windows * m->window;
+                m->work_done +=
+                    (uint64_t)m->n_windows * m->window +
+                    (4 * l + 5 + samp__early_probes(m)) * m->n_probe_windows * m->window;
             samp_log(SAMP_LOG_INFO, "going on after layer %u", m->layers_done);
         }
     }
@@ -141,18 +145,18 @@ samp_status samp__measure_save(samp__measure *m, samp_error *error)
     return status;
 }
 
-/* The two tensors of every group; an embedding has no factor. Returns how many specs there are. */
+/* The two tensors of every group (a head cut in two has them once); an embedding has no factor. Returns how many specs there are. */
 static size_t describe_moments(const samp__measure *m, samp_tensor_spec *specs, char (*names)[64])
 {
     size_t n = 0;
-    for (size_t g = 0; g < m->n_groups; g++, n++) {
-        snprintf(names[n], sizeof *names, "%s.moment", m->groups[g].name);
+    for (size_t g = 0; g <= m->head; g++, n++) {
+        snprintf(names[n], sizeof *names, "%s.moment", samp_group_input(&m->groups[g]));
         specs[n] = (samp_tensor_spec){names[n], SAMP_F32, 1, {samp_group_cols(&m->groups[g])}};
     }
-    for (size_t g = 0; g < m->n_groups; g++) {
+    for (size_t g = 0; g <= m->head; g++) {
         uint64_t values = samp_feedback_values(samp_group_cols(&m->groups[g]));
         if (m->groups[g].kind == SAMP_GROUP_EMBED || !values) continue;
-        snprintf(names[n], sizeof *names, "%s.feedback", m->groups[g].name);
+        snprintf(names[n], sizeof *names, "%s.feedback", samp_group_input(&m->groups[g]));
         specs[n] = (samp_tensor_spec){names[n], SAMP_F16, 1, {values}};
         n++;
     }

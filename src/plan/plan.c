@@ -39,6 +39,14 @@ static bool fits(const char *pattern, size_t n, const char *name)
     return *name == *pattern && fits(pattern + 1, n - 1, name + 1);
 }
 
+/* "head" means both groups of a head cut in two. */
+static bool pin_fits(const samp_plan_pin *pin, const samp_sensitivity_group *group)
+{
+    return fits(pin->pattern, pin->pattern_length, group->name) ||
+           (group->kind == SAMP_GROUP_HEAD &&
+            fits(pin->pattern, pin->pattern_length, samp_group_kind_name(group->kind)));
+}
+
 /* What the solver sees: a choice for every format allowed, with a16 and, under a limit of time, a8 inputs. */
 typedef struct option {
     const samp_sensitivity_choice *choice;
@@ -53,10 +61,10 @@ typedef struct problem {
     uint32_t *picks;
 } problem;
 
-static const samp_format *pinned(const samp_plan_options *o, const char *name)
+static const samp_format *pinned(const samp_plan_options *o, const samp_sensitivity_group *group)
 {
     for (size_t i = o->n_pins; i--;) /* the last one wins */
-        if (fits(o->pins[i].pattern, o->pins[i].pattern_length, name)) return o->pins[i].format;
+        if (pin_fits(&o->pins[i], group)) return o->pins[i].format;
     return NULL;
 }
 
@@ -98,7 +106,7 @@ static samp_status add_group(problem *p, size_t g, const samp_sensitivity *s,
                              const samp_plan_options *o, samp_error *error)
 {
     const samp_sensitivity_group *group = &s->groups[g];
-    const samp_format *only = pinned(o, group->name);
+    const samp_format *only = pinned(o, group);
     samp_choice *choices = samp_arena_alloc(&p->arena, 2 * group->n_choices, sizeof *choices);
     option *options = samp_arena_alloc(&p->arena, 2 * group->n_choices, sizeof *options);
     if (!choices || !options) return samp_fail(error, SAMP_NOMEM, "out of memory for a plan");
@@ -141,11 +149,11 @@ static samp_status build(problem *p, const samp_sensitivity *s, const samp_plan_
     for (size_t i = 0; i < o->n_pins; i++) {
         bool used = false;
         for (size_t g = 0; g < s->n_groups && !used; g++)
-            used = fits(o->pins[i].pattern, o->pins[i].pattern_length, s->groups[g].name);
+            used = pin_fits(&o->pins[i], &s->groups[g]);
         if (!used)
             return samp_fail(error, SAMP_INVALID,
                              "pin \"%s\" fits no group; groups are layers.N.qkv, .o, .gate_up, "
-                             ".down, embedding, head",
+                             ".down, embedding, head (or head.first, head.rest)",
                              o->pins[i].pattern);
     }
     for (size_t g = 0; g < s->n_groups; g++) SAMP_TRY(add_group(p, g, s, o, error));
@@ -285,27 +293,62 @@ static void module_name(const char *weight, char out[96])
     out[n] = '\0';
 }
 
+static void add_module(json_t *modules, const char *name, const samp_plan_entry *entry,
+                       const char *group)
+{
+    json_object_set_new(modules, name,
+                        json_pack("{s:s,s:s,s:i,s:s}", "format", entry->choice->format->name,
+                                  "rounding", samp_rounding_name(entry->choice->rounding),
+                                  "activation_bits", entry->activation_bits, "group", group));
+}
+
+/* The two groups of a head cut in two, else NULL. */
+static const samp_plan_entry *head_parts(const samp_plan *plan)
+{
+    const samp_plan_entry *last = &plan->entries[plan->n_entries - 1];
+    bool two = plan->n_entries > 1 && last[-1].group->kind == SAMP_GROUP_HEAD;
+    return two ? last - 1 : NULL;
+}
+
+/* One weight, as any engine reads it, when both parts got the same. Returns the rows of the first
+ * when they did not, else 0. */
+static uint64_t add_head(json_t *modules, const samp_plan_entry *parts)
+{
+    static const char ending[] = ".first";
+    char names[2][96];
+    for (int i = 0; i < 2; i++) module_name(parts[i].group->weights[0], names[i]);
+    bool same = parts[0].choice->format == parts[1].choice->format &&
+                parts[0].choice->rounding == parts[1].choice->rounding &&
+                parts[0].activation_bits == parts[1].activation_bits;
+    size_t n = strlen(names[0]);
+    if (same && n > sizeof ending) names[0][n - (sizeof ending - 1)] = '\0';
+    add_module(modules, names[0], &parts[0],
+               same ? samp_group_kind_name(SAMP_GROUP_HEAD) : parts[0].group->name);
+    if (!same) add_module(modules, names[1], &parts[1], parts[1].group->name);
+    return same ? 0 : parts[0].group->rows;
+}
+
 json_t *samp_plan_json(const samp_plan *plan, const samp_sensitivity *s, const samp_plan_options *o)
 {
     json_t *modules = json_object();
-    for (size_t g = 0; g < plan->n_entries; g++) {
+    const samp_plan_entry *head = head_parts(plan);
+    for (size_t g = 0; g < plan->n_entries - (head ? 2 : 0); g++) {
         const samp_plan_entry *entry = &plan->entries[g];
         for (uint32_t w = 0; w < entry->group->n_weights; w++) {
             char name[96];
             module_name(entry->group->weights[w], name);
-            json_t *module =
-                json_pack("{s:s,s:s,s:i,s:s}", "format", entry->choice->format->name, "rounding",
-                          samp_rounding_name(entry->choice->rounding), "activation_bits",
-                          entry->activation_bits, "group", entry->group->name);
-            json_object_set_new(modules, name, module);
+            add_module(modules, name, entry, entry->group->name);
         }
     }
+    uint64_t first_rows = head ? add_head(modules, head) : 0;
     json_t *root = json_pack("{s:i,s:s,s:s,s:s,s:s,s:I,s:f,s:f,s:b,s:o}", "schema_version", 1,
                              "tool", "samp " SAMP_VERSION, "model", s->model, "model_digest",
                              s->model_digest, "calibration_digest", s->calibration_digest,
                              "weight_bytes", (json_int_t)plan->weight_bytes, "predicted_kl",
                              plan->solution.cost, "lower_bound", plan->solution.bound, "exact",
                              (int)plan->solution.exact, "modules", modules);
+    if (root && first_rows)
+        samp_json_set(root, "first_rows", json_integer((json_int_t)first_rows));
     if (root && o->max_bytes)
         samp_json_set(root, "budget_bytes", json_integer((json_int_t)o->max_bytes));
     if (root && o->hardware) {

@@ -11,7 +11,8 @@
 
 enum { SAMP_PLAN_PINS_MAX = 64 };
 
-/* "head=int8", "layers.0.*=fp16": groups whose name fits the pattern (* stands for anything) get this format. */
+/* "head=int8", "layers.0.*=fp16": groups whose name fits the pattern (* stands for anything) get this format; "head" fits
+ * both parts of a head cut in two. */
 typedef struct samp_plan_pin {
     const char *pattern;
     size_t pattern_length;

@@ -36,10 +36,12 @@ samp_status samp_model_digest(const samp_model *model, char *hex, samp_error *er
                        c->n_layers, c->dim, c->hidden_dim, c->n_heads, c->n_kv_heads, c->head_dim,
                        c->vocab_size, c->rope_theta, (double)c->rms_norm_eps, (int)c->rope_scaling,
                        c->rope_factor);
-    for (size_t i = 0; i < samp_model_count(model); i++) {
-        const samp_weight_ref *w = samp_model_at(model, i);
-        samp_buffer_printf(&text, "%s %llu %llu\n", w->name, (unsigned long long)w->layout.rows,
-                           (unsigned long long)w->layout.cols);
+    for (size_t i = 0; i < samp_weight_count(c); i++) { /* however the head is cut */
+        samp_weight_ref w;
+        uint64_t rows, cols;
+        samp_stored_at(c, 0, i, &w, &rows, &cols);
+        samp_buffer_printf(&text, "%s %llu %llu\n", w.name, (unsigned long long)rows,
+                           (unsigned long long)cols);
     }
     samp_status status = samp_buffer_ok(&text, error);
     if (status == SAMP_OK) status = samp_sha256_bytes(text.data, text.length, hex, error);

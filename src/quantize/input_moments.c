@@ -17,7 +17,7 @@ static samp_status read_moment(samp_safetensors *file, const samp_group *group, 
                                samp_arena *arena, const float **out, samp_error *error)
 {
     char name[64];
-    snprintf(name, sizeof name, "%s.moment", group->name);
+    snprintf(name, sizeof name, "%s.moment", samp_group_input(group));
     const samp_tensor_info *info = samp_safetensors_find(file, name);
     uint64_t cols = samp_group_cols(group);
     *out = NULL;
@@ -42,7 +42,7 @@ static samp_status find_feedback(samp_input_moments *m, const samp_group *group,
                                  const samp_feedback_tensor **out, samp_error *error)
 {
     char name[64];
-    snprintf(name, sizeof name, "%s.feedback", group->name);
+    snprintf(name, sizeof name, "%s.feedback", samp_group_input(group));
     const samp_tensor_info *info = samp_safetensors_find(m->file, name);
     uint64_t cols = samp_group_cols(group);
     *out = NULL;

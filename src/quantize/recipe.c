@@ -95,6 +95,16 @@ static samp_status parse_module(const json_t *value, const char *module, const c
                      format, samp_format_names());
 }
 
+samp_status samp_plan_cut_head(const json_t *json, const char *where, samp_model *model,
+                               samp_error *error)
+{
+    int64_t first_rows = 0;
+    SAMP_TRY(samp_json_integer(json, "first_rows", false, 1, INT64_MAX, &first_rows, where, error));
+    if (first_rows == 0) return SAMP_OK;
+    samp_status status = samp_model_cut_head(model, (uint64_t)first_rows, error);
+    return status == SAMP_OK ? status : samp_error_prefix(error, "%s", where);
+}
+
 samp_status samp_plan_parse(const json_t *json, const char *where, const samp_model *model,
                             samp_weight_plan *plan, samp_error *error)
 {

@@ -33,6 +33,9 @@ const char *samp_recipe_summary(const char *name);
 /* Fills plan [samp_model_count(model)] in model order. */
 samp_status samp_recipe_plan(const char *name, const samp_model *model, samp_weight_plan *plan,
                              samp_error *error);
+/* Cuts the model's head as the plan's "first_rows" says, which it may lack; before samp_plan_parse. */
+samp_status samp_plan_cut_head(const json_t *json, const char *where, samp_model *model,
+                               samp_error *error);
 /* The same from {"modules": {"model.layers.0.mlp.down_proj": {"format": "nf4a",
  * "activation_bits": 16, "rounding": "gptq"}, …}}. Weights not named stay as they are; names the model does not have are
  * errors. */

@@ -63,7 +63,9 @@ samp_status samp__validate_listing(samp_validation *v, samp_error *error)
 static void validate_quantization(samp_validation *v)
 {
     samp_error failure;
-    if (samp_quantization_open(v->root, &v->modules, "config.json", &failure) != SAMP_OK) {
+    if (samp_quantization_open(v->root, &v->modules, "config.json", &failure) != SAMP_OK ||
+        samp_quantization_first_rows(v->root, v->config.vocab_size, &v->first_rows, "config.json",
+                                     &failure) != SAMP_OK) {
         samp_findings_add(v->findings, SAMP_FINDING_QUANT_CONFIG, "config.json", NULL, "%s",
                           failure.message);
         v->has_config = false;

@@ -26,6 +26,7 @@ typedef struct samp_validation {
     samp_config config;
     bool has_config; /* config and quantization_config can be used */
     const json_t *modules;
+    uint64_t first_rows; /* of a head that is stored as two weights; 0 = it is one */
 
     validate_shard *shards;
     size_t n_shards;

@@ -3,7 +3,6 @@
 #include "model/quantization.h"
 #include "quantize/validate_internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static const samp_tensor_info *find_tensor(samp_validation *v, const char *name)
@@ -152,11 +151,7 @@ static samp_status validate_weight(samp_validation *v, size_t index, samp_error 
 {
     samp_weight_ref weight = {.activation_bits = 16};
     uint64_t rows, cols;
-    char name[SAMP_TENSOR_NAME_MAX];
-    samp_weight_at(&v->config, index, &weight.role, &weight.layer);
-    samp_role_name(weight.role, weight.layer, name);
-    snprintf(weight.name, sizeof weight.name, "%.95s", name);
-    samp_role_shape(weight.role, &v->config, &rows, &cols);
+    samp_stored_at(&v->config, v->first_rows, index, &weight, &rows, &cols);
     SAMP_TRY(choose_format(v, &weight, error));
     if (!weight.format) return SAMP_OK;
     SAMP_TRY(weight.format->layout(rows, cols, &weight.layout, error));
@@ -168,14 +163,13 @@ static samp_status validate_weight(samp_validation *v, size_t index, samp_error 
 
 static bool names_a_weight(const samp_validation *v, const char *module)
 {
-    char name[SAMP_TENSOR_NAME_MAX];
+    samp_weight_ref weight;
+    uint64_t rows, cols;
     size_t n = strlen(module);
-    for (size_t i = 0; i < samp_weight_count(&v->config); i++) {
-        samp_role role;
-        uint32_t layer;
-        samp_weight_at(&v->config, i, &role, &layer);
-        samp_role_name(role, layer, name);
-        if (strncmp(name, module, n) == 0 && strcmp(name + n, ".weight") == 0) return true;
+    for (size_t i = 0; i < samp_stored_count(&v->config, v->first_rows); i++) {
+        samp_stored_at(&v->config, v->first_rows, i, &weight, &rows, &cols);
+        if (strncmp(weight.name, module, n) == 0 && strcmp(weight.name + n, ".weight") == 0)
+            return true;
     }
     return false;
 }
@@ -210,7 +204,7 @@ samp_status samp__validate_tensors(samp_validation *v, samp_error *error)
 {
     if (!v->has_config || v->n_shards == 0) return SAMP_OK;
     find_unknown_modules(v);
-    for (size_t i = 0; i < samp_weight_count(&v->config); i++)
+    for (size_t i = 0; i < samp_stored_count(&v->config, v->first_rows); i++)
         SAMP_TRY(validate_weight(v, i, error));
     /* Without quantization_config, scale tensors would all count as extra: one finding said it
      * already. */

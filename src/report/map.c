@@ -36,14 +36,14 @@ static group_map map_of(const samp_report *r)
     bool seen[SAMP_GROUP_KINDS] = {false};
     for (size_t g = 0; g < r->n_groups; g++) {
         seen[r->groups[g].kind] = true;
-        if (in_layer(r->groups[g].kind) && r->groups[g].layer <= LAYER_MAX &&
-            r->groups[g].layer >= out.n_layers)
+        if (!in_layer(r->groups[g].kind))
+            out.n_extras++;
+        else if (r->groups[g].layer <= LAYER_MAX && r->groups[g].layer >= out.n_layers)
             out.n_layers = r->groups[g].layer + 1;
     }
     for (int kind = 0; kind < SAMP_GROUP_KINDS; kind++) {
         bool row = seen[kind] && in_layer((samp_group_kind)kind);
         out.rows[kind] = row ? out.n_rows++ : -1;
-        out.n_extras += seen[kind] && !row;
     }
     if (out.n_rows == 0) out.n_rows = 1;
     double width = WIDTH - LABELS - out.n_extras * (GAP + EXTRA);
@@ -112,7 +112,7 @@ static void draw_map(samp_markup *m, const group_map *map, const char *name,
         samp_markup_close(m);
         if (!in_layer(group->kind)) {
             samp__draw_text(m, "label middle", at.x + at.width / 2, at.height + 16,
-                            samp_group_kind_name(group->kind));
+                            group->name);
             extra++;
         }
     }

@@ -57,8 +57,8 @@ void samp__forward_layer(const samp__network *net, const samp__layer *l, uint32_
 
 void samp__forward_head(const samp__network *net, const samp_tensor *x, uint32_t n)
 {
-    multiply(net, SAMP_ROLE_HEAD, 0, n, norm(net, x, net->final_norm), 1, net->head, net->logits,
-             false);
+    multiply(net, SAMP_ROLE_HEAD, 0, n, norm(net, x, net->final_norm), net->n_head, net->head,
+             net->logits, false);
 }
 
 void samp__forward(const samp__network *net, samp_kv *kv, const samp_batch *batch,
@@ -66,7 +66,7 @@ void samp__forward(const samp__network *net, samp_kv *kv, const samp_batch *batc
 {
     const samp_backend *run = net->backend;
     run->begin(net->device, batch);
-    run->embed(net->device, net->embed[0], net->x);
+    run->embed(net->device, net->n_embed, net->embed, net->x);
     for (uint32_t i = 0; i < net->config.n_layers; i++)
         samp__forward_layer(net, &net->layers[i], i, kv, i, batch->n_tokens);
     if (n_rows == 0) return;

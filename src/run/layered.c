@@ -135,25 +135,52 @@ static void begin(samp_layered *l, const int32_t *tokens, uint32_t n, samp_batch
     l->network.backend->begin(l->network.device, batch);
 }
 
+/* The output head or the embedding: one weight, or two by rows. */
+struct samp_layered_head {
+    samp_weight *parts[SAMP__HEAD_PARTS];
+};
+
+static const samp_weight *const *const_parts(const samp_layered_head *head)
+{
+    return (const samp_weight *const *)head->parts;
+}
+
+static void release_parts(samp_layered *l, samp_layered_head *head)
+{
+    for (int i = 0; i < SAMP__HEAD_PARTS; i++)
+        if (head->parts[i]) l->network.backend->weight_release(l->network.device, head->parts[i]);
+}
+
+/* What was created is in head->parts, also after a failure. */
+static samp_status create_parts(samp_layered *l, samp_role role, int n, const samp_replace *replace,
+                                samp_layered_head *head, samp_error *error)
+{
+    for (int i = 0; i < n; i++) {
+        const samp_weight_ref *ref =
+            i == 0 ? samp_model_weight(l->model, role, 0) : samp_model_head_rest(l->model);
+        SAMP_TRY(create_matrix(l, ref, replace, role == SAMP_ROLE_EMBED, &head->parts[i], error));
+    }
+    return SAMP_OK;
+}
+
 samp_status samp_layered_embed(samp_layered *l, const samp_replace *replace, const int32_t *tokens,
                                uint32_t n, float *x, samp_error *error)
 {
     const samp__network *net = &l->network;
-    samp_weight *weight = NULL;
-    SAMP_TRY(create_matrix(l, samp_model_weight(l->model, SAMP_ROLE_EMBED, 0), replace, true,
-                           &weight, error));
-    samp_status status = SAMP_OK;
+    samp_layered_head embedding = {{NULL}};
+    samp_status status =
+        create_parts(l, SAMP_ROLE_EMBED, net->n_embed, replace, &embedding, error);
     for (uint32_t at = 0; at < n && status == SAMP_OK; at += l->window) {
         samp_batch_seq seq;
         samp_batch batch;
         uint32_t count = n - at < l->window ? n - at : l->window;
         begin(l, tokens + at, count, &seq, &batch);
-        net->backend->embed(net->device, weight, net->x);
+        net->backend->embed(net->device, net->n_embed, const_parts(&embedding), net->x);
         net->backend->read(net->device, net->x, 0, (size_t)count * net->config.dim,
                            x + (size_t)at * net->config.dim);
         status = net->backend->sync(net->device, error);
     }
-    net->backend->weight_release(net->device, weight);
+    release_parts(l, &embedding);
     return status;
 }
 
@@ -228,44 +255,41 @@ samp_status samp_layered_run(samp_layered *l, const samp_layered_block *block, u
     return net->backend->sync(net->device, error);
 }
 
-struct samp_layered_head {
-    samp_weight *weight;
-};
-
 samp_status samp_layered_head_create(samp_layered *l, const samp_replace *replace,
                                      samp_layered_head **out, samp_error *error)
 {
     *out = NULL;
     samp_layered_head *head = samp_alloc(1, sizeof *head);
     if (!head) return samp_fail(error, SAMP_NOMEM, "out of memory for the output head");
-    const samp_weight_ref *ref = samp_model_weight(l->model, SAMP_ROLE_HEAD, 0);
-    samp_status status = create_matrix(l, ref, replace, false, &head->weight, error);
+    samp_status status =
+        create_parts(l, SAMP_ROLE_HEAD, l->network.n_head, replace, head, error);
     if (status == SAMP_OK)
         *out = head;
     else
-        samp_free(head);
+        samp_layered_head_release(l, head);
     return status;
 }
 
 void samp_layered_head_release(samp_layered *l, samp_layered_head *head)
 {
     if (!head) return;
-    l->network.backend->weight_release(l->network.device, head->weight);
+    release_parts(l, head);
     samp_free(head);
 }
 
-samp_status samp_layered_logits(samp_layered *l, const samp_layered_head *head, const float *x,
-                                uint32_t n, float *logits, const samp_tap *tap, samp_error *error)
+samp_status samp_layered_logits(samp_layered *l, const samp_layered_head *const heads[2],
+                                const float *x, uint32_t n, float *logits, const samp_tap *tap,
+                                samp_error *error)
 {
     samp__network *net = &l->network;
     samp_batch_seq seq;
     samp_batch batch;
     net->tap = tap ? *tap : (samp_tap){0};
-    net->head[0] = head->weight;
+    for (int i = 0; i < net->n_head; i++) net->head[i] = heads[i]->parts[i];
     SAMP_TRY(samp__network_reserve(net, l->window, n, error));
     SAMP_TRY(net->backend->tensor_set(net->device, net->x, x, (size_t)n * net->config.dim, error));
     begin(l, l->no_tokens, n, &seq, &batch);
     samp__forward_head(net, net->x, n);
-    net->backend->read(net->device, net->logits[0], 0, (size_t)n * net->config.vocab_size, logits);
+    samp__network_read_logits(net, 0, n, logits);
     return net->backend->sync(net->device, error);
 }

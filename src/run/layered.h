@@ -37,13 +37,15 @@ void samp_layered_block_release(samp_layered *layered, samp_layered_block *block
 samp_status samp_layered_run(samp_layered *layered, const samp_layered_block *block, uint32_t n,
                              float *x, const samp_tap *tap, samp_error *error);
 
-/* The output head (the embedding of a tied model) on the device. */
+/* The output head (the embedding of a tied model) on the device: one weight, or two by rows
+ * (model.h), for which replace is asked one by one. */
 typedef struct samp_layered_head samp_layered_head;
 samp_status samp_layered_head_create(samp_layered *layered, const samp_replace *replace,
                                      samp_layered_head **out, samp_error *error);
 void samp_layered_head_release(samp_layered *layered, samp_layered_head *head);
-/* logits [n][vocab_size] of rows x [n][dim] that left the last layer. tap may be NULL. */
-samp_status samp_layered_logits(samp_layered *layered, const samp_layered_head *head,
+/* logits [n][vocab_size] of rows x [n][dim] that left the last layer, by the first weight of
+ * heads[0] and, where there are two, the second of heads[1]. tap may be NULL. */
+samp_status samp_layered_logits(samp_layered *layered, const samp_layered_head *const heads[2],
                                 const float *x, uint32_t n, float *logits, const samp_tap *tap,
                                 samp_error *error);
 

@@ -9,10 +9,11 @@
 
 #include <string.h>
 
-static const samp_weight **matrix_slot(samp__network *network, samp_role role, uint32_t layer)
+static const samp_weight **matrix_slot(samp__network *network, samp_role role, uint32_t layer,
+                                       bool rest)
 {
     switch (role) {
-    case SAMP_ROLE_EMBED: return &network->embed[0];
+    case SAMP_ROLE_EMBED: return &network->embed[rest];
     case SAMP_ROLE_Q: return &network->layers[layer].qkv[0];
     case SAMP_ROLE_K: return &network->layers[layer].qkv[1];
     case SAMP_ROLE_V: return &network->layers[layer].qkv[2];
@@ -20,7 +21,7 @@ static const samp_weight **matrix_slot(samp__network *network, samp_role role, u
     case SAMP_ROLE_GATE: return &network->layers[layer].gate_up[0];
     case SAMP_ROLE_UP: return &network->layers[layer].gate_up[1];
     case SAMP_ROLE_DOWN: return &network->layers[layer].down[0];
-    default: return &network->head[0];
+    default: return &network->head[rest];
     }
 }
 
@@ -49,7 +50,8 @@ static samp_status load_matrix(samp__network *network, samp_model *model,
     samp_model_free_parts(parts);
     SAMP_TRY(status);
     network->weights[network->n_weights++] = weight;
-    *matrix_slot(network, ref->role, ref->layer) = weight;
+    bool rest = ref == samp_model_head_rest(model);
+    *matrix_slot(network, ref->role, ref->layer, rest) = weight;
     return SAMP_OK;
 }
 
@@ -98,8 +100,17 @@ static samp_status load_weights(samp__network *network, samp_model *model,
             return samp_fail(error, SAMP_CANCELLED, "%s: loading was cancelled",
                              samp_model_folder(model));
     }
-    if (!network->head[0]) network->head[0] = network->embed[0];
+    if (!network->head[0]) memcpy(network->head, network->embed, sizeof network->head);
     return SAMP_OK;
+}
+
+void samp__network_shape_head(samp__network *network, const samp_model *model)
+{
+    const samp_weight_ref *rest = samp_model_head_rest(model);
+    network->n_head = rest ? 2 : 1;
+    network->n_embed = network->config.tied_embeddings ? network->n_head : 1;
+    network->head_rows[0] = (uint32_t)samp_model_weight(model, SAMP_ROLE_HEAD, 0)->layout.rows;
+    network->head_rows[1] = rest ? (uint32_t)rest->layout.rows : 0;
 }
 
 /* cos and sin of position * frequency: in double, because the angle of a late position needs more
@@ -144,6 +155,7 @@ samp_status samp__network_load(samp__network *network, samp_model *model, uint32
                                const samp_progress *progress, samp_error *error)
 {
     network->config = *samp_model_config(model);
+    samp__network_shape_head(network, model);
     network->layers = samp_alloc(network->config.n_layers, sizeof *network->layers);
     network->weights = samp_alloc(samp_model_count(model), sizeof *network->weights);
     network->norms = samp_alloc(samp_model_count(model), sizeof *network->norms);
@@ -198,10 +210,25 @@ samp_status samp__network_reserve(samp__network *network, uint32_t n_tokens, uin
                            {&network->attended, q_width},
                            {&network->gate_up[0], c->hidden_dim},
                            {&network->gate_up[1], c->hidden_dim}};
-    const room rows[] = {{&network->last, c->dim}, {&network->logits[0], c->vocab_size}};
+    const room rows[] = {{&network->last, c->dim},
+                         {&network->logits[0], network->head_rows[0]},
+                         {&network->logits[1], network->head_rows[1]}};
     SAMP_TRY(
         grow(network, tokens, sizeof tokens / sizeof *tokens, n_tokens, &network->n_tokens, error));
-    return grow(network, rows, sizeof rows / sizeof *rows, n_rows, &network->n_rows, error);
+    return grow(network, rows, (size_t)(1 + network->n_head), n_rows, &network->n_rows, error);
+}
+
+/* One head: its rows are those wanted. Two: each gives a piece of every row. */
+void samp__network_read_logits(const samp__network *network, size_t row, size_t n, float *out)
+{
+    const uint32_t *width = network->head_rows;
+    size_t rows = network->n_head == 1 ? n : 1; /* in a piece */
+    for (size_t i = 0; i < n; i += rows)
+        for (int part = 0; part < network->n_head; part++) {
+            network->backend->read(network->device, network->logits[part], (row + i) * width[part],
+                                   rows * width[part], out);
+            out += rows * width[part];
+        }
 }
 
 void samp__network_release(samp__network *network)
@@ -210,7 +237,7 @@ void samp__network_release(samp__network *network)
     samp_tensor *tensors[] = {network->x,          network->qkv[0],   network->qkv[1],
                               network->qkv[2],     network->attended, network->gate_up[0],
                               network->gate_up[1], network->last,     network->logits[0],
-                              network->rope};
+                              network->logits[1],  network->rope};
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) drop(network, tensors[i]);
     for (size_t i = 0; i < network->n_norms; i++)
         backend->tensor_release(network->device, network->norms[i]);

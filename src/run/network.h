@@ -5,6 +5,8 @@
 
 #include "run/session.h"
 
+enum { SAMP__HEAD_PARTS = 2 };
+
 /* Matrices that share an input stand together: one matmul each. */
 typedef struct samp__layer {
     const samp_tensor *attn_norm, *mlp_norm; /* [dim] */
@@ -17,7 +19,10 @@ typedef struct samp__network {
     samp_config config;
     samp_tap tap;
 
-    const samp_weight *embed[1], *head[1]; /* the same weight when tied */
+    /* One weight, or two where the model's head is two by rows; the same ones when tied. */
+    const samp_weight *embed[SAMP__HEAD_PARTS], *head[SAMP__HEAD_PARTS];
+    uint32_t head_rows[SAMP__HEAD_PARTS];
+    int n_embed, n_head;
     const samp_tensor *final_norm;
     samp__layer *layers;   /* [n_layers] */
     samp_tensor *rope;     /* [n_positions][head_dim/2][2]: cos, sin */
@@ -32,7 +37,7 @@ typedef struct samp__network {
     samp_tensor *attended;     /* [n_tokens][n_heads * head_dim] */
     samp_tensor *gate_up[2];   /* [n_tokens][hidden_dim] */
     samp_tensor *last;         /* [n_rows][dim], rows of x that want logits */
-    samp_tensor *logits[1];    /* [n_rows][vocab_size] */
+    samp_tensor *logits[SAMP__HEAD_PARTS]; /* [n_rows][head_rows[i]] */
 } samp__network;
 
 /* Reads all weights from the model, one tensor at a time, and makes the table for positions 0 …
@@ -44,6 +49,11 @@ void samp__network_release(samp__network *network);
 /* Room for a step; allocates only when it is larger than any before. */
 samp_status samp__network_reserve(samp__network *network, uint32_t n_tokens, uint32_t n_rows,
                                   samp_error *error);
+
+/* Which weights embed and head will be: how many, and their rows. config is set. */
+void samp__network_shape_head(samp__network *network, const samp_model *model);
+/* Enqueues the copy of n rows of logits, from row `row` on, to out [n][vocab_size]. */
+void samp__network_read_logits(const samp__network *network, size_t row, size_t n, float *out);
 
 /* Values to the device as a new tensor. */
 samp_status samp__network_upload(samp__network *network, const float *values, size_t n,

@@ -15,6 +15,7 @@
 #include "run/kv_pool.h"
 #include "run/network.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum {
@@ -207,6 +208,40 @@ uint32_t samp_sequence_kv_needed(const samp_sequence *sequence, uint32_t n_token
     return blocks_of(sequence->length + n_tokens) - sequence->n_blocks;
 }
 
+uint32_t samp_sequence_block(const samp_sequence *sequence, uint32_t i)
+{
+    assert(i < sequence->n_blocks);
+    return sequence->blocks[i];
+}
+
+void samp_sequence_adopt(samp_session *session, samp_sequence *sequence, uint32_t block)
+{
+    assert(sequence->length == sequence->n_blocks * SAMP_KV_BLOCK);
+    assert(sequence->n_blocks < session->max_blocks);
+    samp_kv_pool_share(&session->pool, block);
+    sequence->blocks[sequence->n_blocks++] = block;
+    sequence->length += SAMP_KV_BLOCK;
+}
+
+void samp_sequence_replace(samp_session *session, samp_sequence *sequence, uint32_t i,
+                           uint32_t block)
+{
+    assert((i + 1) * SAMP_KV_BLOCK <= sequence->length);
+    samp_kv_pool_share(&session->pool, block);
+    samp_kv_pool_drop(&session->pool, sequence->blocks[i]);
+    sequence->blocks[i] = block;
+}
+
+void samp_session_kv_hold(samp_session *session, uint32_t block)
+{
+    samp_kv_pool_share(&session->pool, block);
+}
+
+void samp_session_kv_drop(samp_session *session, uint32_t block)
+{
+    samp_kv_pool_drop(&session->pool, block);
+}
+
 /* ---- a step ---- */
 
 static samp_status check_blocks(const samp_session *session, uint64_t needed, samp_error *error)
@@ -274,6 +309,8 @@ static samp_batch make_batch(samp_session *session, const samp_feed *feeds, uint
     for (uint32_t f = 0; f < n_feeds; f++) {
         const samp_feed *feed = &feeds[f];
         samp_sequence *sequence = feed->sequence;
+        assert(sequence->length % SAMP_KV_BLOCK == 0 || /* a begun block has no other holder */
+               session->pool.references[sequence->blocks[sequence->n_blocks - 1]] == 1);
         for (uint32_t i = samp_sequence_kv_needed(sequence, feed->n_tokens); i; i--)
             sequence->blocks[sequence->n_blocks++] = samp_kv_pool_take(&session->pool);
         session->seqs[f] = (samp_batch_seq){n, feed->n_tokens, sequence->length, sequence->blocks};
@@ -294,14 +331,12 @@ static uint32_t logit_rows(const samp_feed *feed)
 static samp_status run_batch(samp_session *session, const samp_feed *feeds, const samp_batch *batch,
                              uint32_t n_rows, samp_error *error)
 {
-    size_t vocab = session->network.config.vocab_size, row = 0;
+    size_t row = 0;
     SAMP_TRY(samp__network_reserve(&session->network, batch->n_tokens, n_rows, error));
     samp__forward(&session->network, session->kv, batch, session->rows, n_rows);
     for (uint32_t f = 0; f < batch->n_seqs; f++) {
         size_t n = logit_rows(&feeds[f]);
-        if (n)
-            session->backend->read(session->device, session->network.logits[0], row * vocab,
-                                   n * vocab, feeds[f].logits);
+        samp__network_read_logits(&session->network, row, n, feeds[f].logits);
         row += n;
     }
     return session->backend->sync(session->device, error);

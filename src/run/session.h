@@ -54,6 +54,18 @@ uint32_t samp_sequence_length(const samp_sequence *sequence);
 /* Forgets positions from `length` on (0 = empty); blocks past it are given back. */
 void samp_sequence_truncate(samp_session *session, samp_sequence *sequence, uint32_t length);
 
+/* KV blocks that several sequences hold, for a prefix cache. A full block never changes, so whoever
+ * has the same tokens at the same positions may read it. Blocks are known by their numbers. */
+uint32_t samp_sequence_block(const samp_sequence *sequence, uint32_t i); /* positions 64*i … */
+/* Appends a full block to a sequence whose length is a multiple of SAMP_KV_BLOCK. */
+void samp_sequence_adopt(samp_session *session, samp_sequence *sequence, uint32_t block);
+/* Puts a block with the same tokens in the place of full block i. */
+void samp_sequence_replace(samp_session *session, samp_sequence *sequence, uint32_t i,
+                           uint32_t block);
+/* Holds a block that a sequence holds, so that it outlives the sequence; and gives it back. */
+void samp_session_kv_hold(samp_session *session, uint32_t block);
+void samp_session_kv_drop(samp_session *session, uint32_t block);
+
 /* Tokens to feed to one sequence in a step. logits: NULL, or where to put them. */
 typedef struct samp_feed {
     samp_sequence *sequence;

@@ -350,7 +350,7 @@ static void test_embed_gather_read(void **state)
         samp_batch batch = {.n_tokens = 4, .tokens = tokens};
         float got[4 * WIDTH], gathered[2 * WIDTH], part[10];
         backend->begin(device, &batch);
-        backend->embed(device, weight, x);
+        backend->embed(device, 1, (const samp_weight *const[]){weight}, x);
         backend->gather(device, x, rows, 2, WIDTH, two);
         backend->read(device, x, 0, 4 * WIDTH, got);
         backend->read(device, two, 0, 2 * WIDTH, gathered);

@@ -200,7 +200,7 @@ static void embed_rows(void **state)
             samp_tensor *out = device_tensor(device, NULL, N * cols);
             samp_batch batch = {.n_tokens = N, .tokens = tokens};
             cpu->begin(device, &batch);
-            cpu->embed(device, weight, out);
+            cpu->embed(device, 1, (const samp_weight *const[]){weight}, out);
             cpu->read(device, out, 0, N * cols, got);
             assert_int_equal(cpu->sync(device, NULL), SAMP_OK);
             for (size_t t = 0; t < N; t++)
@@ -272,7 +272,7 @@ static void refusals(void **state)
     samp_tensor *out = device_tensor(device, x, 64);
     samp_batch batch = {.n_tokens = 1, .tokens = (const int32_t[]){0}};
     cpu->begin(device, &batch);
-    cpu->embed(device, weight, out);
+    cpu->embed(device, 1, (const samp_weight *const[]){weight}, out);
     assert_int_equal(cpu->sync(device, &error), SAMP_INVALID);
     float back = 0;
     cpu->begin(device, &batch);
@@ -312,7 +312,7 @@ static bool small_life(const encoded *e)
         samp_batch batch = {.n_tokens = 1, .tokens = (const int32_t[]){3}};
         samp_input input = {.x = in};
         cpu->begin(device, &batch);
-        cpu->embed(device, weight, in);
+        cpu->embed(device, 1, (const samp_weight *const[]){weight}, in);
         cpu->matmul(device, 1, &input, 1, (const samp_weight *const[]){weight},
                     (samp_tensor *const[]){out}, false);
         fine = cpu->sync(device, &error) == SAMP_OK;

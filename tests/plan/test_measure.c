@@ -94,7 +94,8 @@ static void layer_by_layer_equals_the_whole_model(void **state)
         samp_layered_block_release(layered, block);
     }
     OK(samp_layered_head_create(layered, NULL, &head, e));
-    OK(samp_layered_logits(layered, head, x, WINDOW, logits, NULL, e));
+    const samp_layered_head *heads[2] = {head, head};
+    OK(samp_layered_logits(layered, heads, x, WINDOW, logits, NULL, e));
     assert_memory_equal(logits, expected, (size_t)WINDOW * config.vocab_size * sizeof *logits);
     samp_layered_head_release(layered, head);
     samp_layered_close(layered);

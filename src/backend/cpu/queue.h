@@ -40,7 +40,7 @@ typedef struct samp__op {
     samp__op_kind kind;
     union {
         struct {
-            const samp_weight *weight;
+            const samp_weight *weights[SAMP_MATMUL_MAX];
             float *out;
         } embed;
         samp__matmul matmul;
@@ -75,7 +75,8 @@ struct samp_device {
 
 /* Recording, as the backend's functions of these names. */
 void samp__queue_begin(samp_device *device, const samp_batch *batch);
-void samp__queue_embed(samp_device *device, const samp_weight *weight, samp_tensor *out);
+void samp__queue_embed(samp_device *device, int n_weights, const samp_weight *const weights[],
+                       samp_tensor *out);
 void samp__queue_matmul(samp_device *device, uint32_t n, const samp_input *input, int n_weights,
                         const samp_weight *const weights[], samp_tensor *const outs[], bool add);
 void samp__queue_attention(samp_device *device, samp_kv *kv, const samp_attention *attention);
