@@ -153,6 +153,125 @@ static void test_rope_frequencies(void **state)
     assert_true(blended > 3);
 }
 
+#define QWEN2   "{\"architectures\": [\"Qwen2ForCausalLM\"], "
+#define QWEN3   "{\"architectures\": [\"Qwen3ForCausalLM\"], "
+#define SMOLLM3 "{\"architectures\": [\"SmolLM3ForCausalLM\"], "
+#define WINDOW  "\"use_sliding_window\": true, \"sliding_window\": 16"
+
+/* Layers with a window, and layers without rope, as bit i of layer i. */
+static void expect_layers(const char *patch, uint32_t window, uint32_t windows, uint32_t no_rope)
+{
+    samp_config c;
+    parse(patch, &c);
+    for (uint32_t i = 0; i < c.n_layers; i++)
+        if (samp_layer_window(&c, i) != (windows >> i & 1 ? window : 0) ||
+            samp_layer_has_rope(&c, i) != !(no_rope >> i & 1))
+            fail_msg("%s: layer %u has window %u, rope %d", patch, i, samp_layer_window(&c, i),
+                     samp_layer_has_rope(&c, i));
+}
+
+/* The traps of published files: windows that are switched off, or begin at a layer past the last. */
+static void test_layers(void **state)
+{
+    (void)state;
+    const uint32_t all = (1u << 30) - 1, every_fourth = 0x8888888;
+    expect_layers("{\"sliding_window\": 16}", 0, 0, 0); /* Llama's class does not read it */
+    expect_layers("{\"architectures\": [\"MistralForCausalLM\"], \"sliding_window\": null}", 0, 0,
+                  0);
+    expect_layers("{\"architectures\": [\"MistralForCausalLM\"]}", 4096, all, 0);
+    expect_layers("{\"architectures\": [\"MistralForCausalLM\"], \"sliding_window\": 16}", 16, all,
+                  0);
+    expect_layers(QWEN2 "\"sliding_window\": 16, \"max_window_layers\": 0}", 0, 0, 0);
+    expect_layers(QWEN2 "\"use_sliding_window\": false, \"sliding_window\": 16,"
+                        " \"max_window_layers\": 0}",
+                  0, 0, 0);
+    expect_layers(QWEN2 WINDOW ", \"max_window_layers\": 30}", 0, 0, 0);
+    expect_layers(QWEN2 WINDOW ", \"max_window_layers\": 2}", 16, all & ~3u, 0);
+    expect_layers(QWEN3 WINDOW "}", 16, all & ~((1u << 28) - 1), 0);
+    expect_layers(QWEN3 WINDOW ", \"num_hidden_layers\": 2, \"max_window_layers\": 0,"
+                               " \"layer_types\": [\"sliding_attention\", \"full_attention\"]}",
+                  16, 1, 0);
+    expect_layers(SMOLLM3 "\"num_hidden_layers\": 30}", 0, 0, every_fourth);
+    expect_layers(SMOLLM3 "\"no_rope_layer_interval\": 31}", 0, 0, 0);
+    expect_layers(SMOLLM3 "\"num_hidden_layers\": 3, \"no_rope_layers\": [0, 1, 0]}", 0, 0, 5);
+    expect_layers(SMOLLM3 WINDOW "}", 16, every_fourth, every_fourth);
+}
+
+/* Members that are missing have the values of the family's class in transformers. */
+static void test_family_defaults(void **state)
+{
+    (void)state;
+    samp_config c;
+    parse(QWEN2 "\"tie_word_embeddings\": \"(absent)\", \"head_dim\": null}", &c);
+    assert_true(c.qkv_bias && !c.qk_norm && !c.tied_embeddings);
+    assert_int_equal(c.head_dim, 64);
+    parse(QWEN3 "\"rope_theta\": \"(absent)\"}", &c);
+    assert_true(!c.qkv_bias && c.qk_norm && c.rope_theta == 10000);
+    assert_int_equal(c.head_dim, 128);
+    parse(SMOLLM3 "\"tie_word_embeddings\": \"(absent)\", \"rope_theta\": \"(absent)\","
+                  " \"num_attention_heads\": 12, \"num_key_value_heads\": \"(absent)\"}",
+          &c);
+    assert_true(!c.qkv_bias && !c.qk_norm && c.tied_embeddings && c.rope_theta == 2e6);
+    assert_int_equal(c.n_kv_heads, 4);
+    parse("{\"architectures\": [\"MistralForCausalLM\"], \"num_attention_heads\": 16,"
+          " \"num_key_value_heads\": \"(absent)\"}",
+          &c);
+    assert_int_equal(c.n_kv_heads, 8);
+    parse("{\"architectures\": [\"MistralForCausalLM\"], \"num_key_value_heads\": null}", &c);
+    assert_int_equal(c.n_kv_heads, 9);
+}
+
+/* Qwen's model cards: a context four times as long. Frequencies against transformers 5.23.0. */
+static void test_yarn(void **state)
+{
+    (void)state;
+    samp_config c;
+    parse(QWEN2 "\"rope_theta\": 1000000, \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4,"
+                " \"original_max_position_embeddings\": 32768}}",
+          &c);
+    assert_int_equal(c.rope_scaling, SAMP_ROPE_YARN);
+    assert_int_equal(c.max_positions, 131072);
+    assert_true(fabs(samp_rope_magnitude(&c) - 1.1386294361119891) < 1e-15);
+    double f[32];
+    samp_rope_frequencies(&c, f);
+    assert_true(f[0] == 1 && f[31] == pow(1e6, -62 / 64.0) / 4);
+    parse(QWEN2 "\"rope_parameters\": {\"rope_type\": \"yarn\", \"factor\": 2, \"beta_fast\": 20,"
+                " \"beta_slow\": 2, \"attention_factor\": 1.5, \"truncate\": false}}",
+          &c);
+    assert_int_equal(c.max_positions, 16384);
+    assert_int_equal(c.rope_original_positions, 8192);
+    assert_true(samp_rope_magnitude(&c) == 1.5 && !c.rope_truncate && c.rope_beta_fast == 20);
+}
+
+/* A family whose generation_config.json names more ends of text than its config.json. */
+static void test_generation_config(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/samp-config-XXXXXX", path[2][64];
+    static const char *const names[] = {"config.json", "generation_config.json"};
+    const char *texts[] = {GOOD, "{\"eos_token_id\": [151645, 5, 6], \"bos_token_id\": 9}"};
+    samp_error error;
+    samp_config config;
+    assert_non_null(mkdtemp(folder));
+    for (int i = 0; i < 2; i++) {
+        snprintf(path[i], sizeof path[i], "%s/%s", folder, names[i]);
+        FILE *file = fopen(path[i], "w");
+        fputs(texts[i], file);
+        fclose(file);
+    }
+    assert_int_equal(samp_config_load(&config, folder, NULL, &error), SAMP_CORRUPT);
+    assert_non_null(strstr(error.message, "generation_config.json"));
+    FILE *file = fopen(path[1], "w");
+    fputs("{\"eos_token_id\": [4, 5, 6], \"bos_token_id\": 9}", file);
+    fclose(file);
+    assert_int_equal(samp_config_load(&config, folder, NULL, &error), SAMP_OK);
+    assert_int_equal(config.n_eos_tokens, 3);
+    assert_int_equal(config.eos_tokens[2], 6);
+    assert_int_equal(config.bos_token, 1);
+    for (int i = 0; i < 2; i++) unlink(path[i]);
+    rmdir(folder);
+}
+
 typedef struct bad_config {
     const char *patch, *words; /* the message must have these */
 } bad_config;
@@ -162,7 +281,6 @@ static const bad_config BAD[] = {
     {"{\"architectures\": [7]}", "architectures"},
     {"{\"architectures\": [\"GPT2LMHeadModel\"]}", "GPT2LMHeadModel"},
     {"{\"architectures\": [\"GPT2LMHeadModel\"]}", "supported are LlamaForCausalLM"},
-    {"{\"architectures\": [\"MistralForCausalLM\"], \"sliding_window\": 4096}", "sliding_window"},
     {"{\"hidden_size\": \"(absent)\"}", "\"hidden_size\" is missing"},
     {"{\"hidden_size\": 0}", "\"hidden_size\" is 0, expected 1 to 1048576"},
     {"{\"hidden_size\": -1}", "\"hidden_size\" is -1"},
@@ -199,7 +317,24 @@ static const bad_config BAD[] = {
     {"{\"eos_token_id\": [2, \"3\"]}", "eos_token_id"},
     {"{\"eos_token_id\": [1,2,3,4,5,6,7,8,9]}", "at most 8"},
     {"{\"rope_scaling\": 8}", "neither an object nor null"},
-    {"{\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4}}", "\"yarn\""},
+    {"{\"rope_scaling\": {\"rope_type\": \"dynamic\", \"factor\": 4}}", "\"dynamic\""},
+    {"{\"rope_scaling\": {\"rope_type\": \"yarn\"}}", "\"factor\" is missing"},
+    {"{\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, \"mscale\": 1}}", "\"mscale\""},
+    {"{\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, \"beta_fast\": 0}}", "beta_fast"},
+    {"{\"rope_parameters\": {\"partial_rotary_factor\": 0.5}}", "partial_rotary_factor"},
+    {"{\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\"}}}", "full_attention"},
+    {"{\"architectures\": [\"MistralForCausalLM\"], \"sliding_window\": 0}", "sliding_window"},
+    {"{\"architectures\": [\"Qwen2ForCausalLM\"], \"num_key_value_heads\": \"(absent)\"}",
+     "num_key_value_heads"},
+    {QWEN3 "\"attention_bias\": true}", "attention_bias"},
+    {QWEN3 "\"use_sliding_window\": 1}", "use_sliding_window"},
+    {QWEN3 WINDOW ", \"layer_types\": [\"full_attention\"]}", "each of 30 layers"},
+    {QWEN3 WINDOW ", \"num_hidden_layers\": 1, \"layer_types\": [\"chunked_attention\"]}",
+     "\"chunked_attention\" for layer 0"},
+    {QWEN3 WINDOW ", \"num_hidden_layers\": 1, \"layer_types\": [4]}", "(no text)"},
+    {SMOLLM3 "\"no_rope_layers\": [1, 1]}", "each of 30 layers"},
+    {SMOLLM3 "\"num_hidden_layers\": 2, \"no_rope_layers\": [1, 2]}", "neither 0 nor 1"},
+    {SMOLLM3 "\"no_rope_layer_interval\": 0}", "no_rope_layer_interval"},
     {"{\"rope_scaling\": {\"rope_type\": \"linear\"}}", "\"factor\" is missing"},
     {"{\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 0}}", "factor"},
     {"{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8}}", "low_freq_factor"},
@@ -267,10 +402,17 @@ static void test_round_trip(void **state)
 {
     (void)state;
     static const char *const patches[] = {
-        "{}", "{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, \"eos_token_id\": 3}",
+        "{}",
+        "{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, \"eos_token_id\": 3}",
         "{\"rope_scaling\": {\"rope_type\": \"llama3\", " LLAMA3 "}, \"bos_token_id\": null,"
         " \"eos_token_id\": null, \"tie_word_embeddings\": false}",
-        "{\"architectures\": [\"MistralForCausalLM\"]}"};
+        "{\"architectures\": [\"MistralForCausalLM\"]}",
+        "{\"architectures\": [\"MistralForCausalLM\"], \"sliding_window\": null}",
+        QWEN2 WINDOW ", \"max_window_layers\": 3, \"rope_scaling\": {\"type\": \"yarn\","
+                     " \"factor\": 4, \"original_max_position_embeddings\": 4096}}",
+        QWEN3 "\"tie_word_embeddings\": false}",
+        SMOLLM3 WINDOW "}",
+        SMOLLM3 "\"no_rope_layer_interval\": 2}"};
     for (size_t i = 0; i < sizeof patches / sizeof *patches; i++) {
         samp_error error;
         samp_config a, b;
@@ -291,6 +433,8 @@ int main(void)
         cmocka_unit_test(test_rope_spellings), cmocka_unit_test(test_rope_frequencies),
         cmocka_unit_test(test_bad_inputs),     cmocka_unit_test(test_not_json),
         cmocka_unit_test(test_too_large),      cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_layers),         cmocka_unit_test(test_family_defaults),
+        cmocka_unit_test(test_yarn),           cmocka_unit_test(test_generation_config),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
