@@ -6,7 +6,7 @@ if(CMAKE_CROSSCOMPILING OR SAMP_SANITIZE)
   set(limit_seconds 3600) # emulated or instrumented, perhaps on a busy machine
 endif()
 set(SAMP_SHARED_DATA ${CMAKE_SOURCE_DIR}/../shared/data CACHE PATH "evaluation data beside the project, when there")
-foreach(room base format file http model chat backend cpu run eval plan quantize bench doctor report command)
+foreach(room base format file http model chat backend cpu run eval engine plan quantize bench doctor report command)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/test_*.c)
   foreach(source ${sources})
     get_filename_component(stem ${source} NAME_WE)

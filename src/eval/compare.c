@@ -52,10 +52,20 @@ static int32_t index_of(const float *x, size_t n, float value)
     return 0;
 }
 
+static double log_sum_exp(const float *logits, size_t vocab, float max)
+{
+    return (double)max + log(exp_sum(logits, vocab, max));
+}
+
+double samp_log_sum_exp(const float *logits, size_t vocab)
+{
+    return log_sum_exp(logits, vocab, largest(logits, vocab));
+}
+
 samp_position samp_score_position(const float *logits, size_t vocab, int32_t target)
 {
     float max = largest(logits, vocab);
-    double lse = (double)max + log(exp_sum(logits, vocab, max));
+    double lse = log_sum_exp(logits, vocab, max);
     return (samp_position){(double)logits[target] - lse, index_of(logits, vocab, max)};
 }
 

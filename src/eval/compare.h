@@ -14,6 +14,8 @@ typedef struct samp_position {
     int32_t top;            /* id of the largest logit, lowest id of equals */
 } samp_position;
 
+/* ln sum exp of all logits: a token's log-probability is (double)logit minus this. */
+double samp_log_sum_exp(const float *logits, size_t vocab);
 samp_position samp_score_position(const float *logits, size_t vocab, int32_t target);
 
 typedef struct samp_comparison {

@@ -59,8 +59,8 @@ samp_status samp_sampler_check(const samp_sampler_options *options, samp_error *
     return SAMP_OK;
 }
 
-static samp_status check_vocabulary(const samp_sampler_options *options, uint32_t vocab_size,
-                                    samp_error *error)
+samp_status samp_sampler_check_tokens(const samp_sampler_options *options, uint32_t vocab_size,
+                                      samp_error *error)
 {
     if (vocab_size == 0 || vocab_size > INT32_MAX)
         return samp_fail(error, SAMP_INVALID, "a vocabulary of %u tokens: expected 1 to %d",
@@ -108,7 +108,7 @@ samp_status samp_sampler_create(samp_sampler **out, const samp_sampler_options *
 {
     *out = NULL;
     SAMP_TRY(samp_sampler_check(options, error));
-    SAMP_TRY(check_vocabulary(options, vocab_size, error));
+    SAMP_TRY(samp_sampler_check_tokens(options, vocab_size, error));
     samp_sampler *sampler = samp_alloc(1, sizeof *sampler);
     if (!sampler) return samp_fail(error, SAMP_NOMEM, "out of memory for a sampler");
     sampler->options = *options;

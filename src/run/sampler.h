@@ -26,6 +26,9 @@ typedef struct samp_sampler_options {
 samp_sampler_options samp_sampler_defaults(void);
 /* Ranges as OpenAI's and vLLM's; the error names the option. */
 samp_status samp_sampler_check(const samp_sampler_options *options, samp_error *error);
+/* The rest of what samp_sampler_create checks, which needs the vocabulary: ids of logit_bias. */
+samp_status samp_sampler_check_tokens(const samp_sampler_options *options, uint32_t vocab_size,
+                                      samp_error *error);
 
 typedef struct samp_sampler samp_sampler;
 samp_status samp_sampler_create(samp_sampler **out, const samp_sampler_options *options,
