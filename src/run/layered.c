@@ -21,8 +21,8 @@ struct samp_layered_block {
     uint32_t layer;
     samp__layer weights;
     samp_weight *matrices[7]; /* the same, for release */
-    samp_tensor *norms[2];
-    size_t n_matrices, n_norms;
+    samp_tensor *vectors[7];
+    size_t n_matrices, n_vectors;
 };
 
 /* One matrix on the device: the model's own, or what replace gives. */
@@ -49,18 +49,6 @@ static samp_status create_matrix(samp_layered *l, const samp_weight_ref *ref,
     return status;
 }
 
-static samp_status create_norm(samp_layered *l, const samp_weight_ref *ref, samp_tensor **out,
-                               samp_error *error)
-{
-    uint32_t dim = l->network.config.dim;
-    float *values = samp_alloc(dim, sizeof *values);
-    if (!values) return samp_fail(error, SAMP_NOMEM, "%s: out of memory", ref->name);
-    samp_status status = samp_model_read_vector(l->model, ref, values, error);
-    if (status == SAMP_OK) status = samp__network_upload(&l->network, values, dim, out, error);
-    samp_free(values);
-    return status;
-}
-
 static samp_status open_tables(samp_layered *l, samp_error *error)
 {
     uint32_t n_blocks = (l->window + SAMP_KV_BLOCK - 1) / SAMP_KV_BLOCK;
@@ -83,6 +71,7 @@ samp_status samp_layered_open(samp_layered **out, samp_model *model,
     l->window = window;
     samp__network *net = &l->network;
     net->config = *samp_model_config(model);
+    samp__network_shape_head(net, model);
     net->backend = samp_cpu_backend();
     samp_status status = SAMP_OK;
     if (options->backend && strcmp(options->backend, "cpu") != 0)
@@ -98,8 +87,8 @@ samp_status samp_layered_open(samp_layered **out, samp_model *model,
     if (status == SAMP_OK) status = samp__network_rope(net, window, error);
     if (status == SAMP_OK) status = samp__network_reserve(net, window, 1, error);
     if (status == SAMP_OK)
-        status = create_norm(l, samp_model_weight(model, SAMP_ROLE_FINAL_NORM, 0), &l->final_norm,
-                             error);
+        status = samp__network_vector(net, model, samp_model_weight(model, SAMP_ROLE_FINAL_NORM, 0),
+                                      &l->final_norm, error);
     if (status == SAMP_OK) status = open_tables(l, error);
     net->final_norm = l->final_norm;
     if (status != SAMP_OK) {
@@ -168,8 +157,7 @@ samp_status samp_layered_embed(samp_layered *l, const samp_replace *replace, con
 {
     const samp__network *net = &l->network;
     samp_layered_head embedding = {{NULL}};
-    samp_status status =
-        create_parts(l, SAMP_ROLE_EMBED, net->n_embed, replace, &embedding, error);
+    samp_status status = create_parts(l, SAMP_ROLE_EMBED, net->n_embed, replace, &embedding, error);
     for (uint32_t at = 0; at < n && status == SAMP_OK; at += l->window) {
         samp_batch_seq seq;
         samp_batch batch;
@@ -184,35 +172,24 @@ samp_status samp_layered_embed(samp_layered *l, const samp_replace *replace, con
     return status;
 }
 
-static samp_status block_norm(samp_layered *l, samp_layered_block *b, samp_role role,
-                              const samp_tensor **slot, samp_error *error)
+static samp_status block_weights(samp_layered *l, samp_layered_block *b,
+                                 const samp_replace *replace, samp_error *error)
 {
-    samp_tensor *tensor = NULL;
-    SAMP_TRY(create_norm(l, samp_model_weight(l->model, role, b->layer), &tensor, error));
-    b->norms[b->n_norms++] = tensor;
-    *slot = tensor;
-    return SAMP_OK;
-}
-
-static samp_status block_matrices(samp_layered *l, samp_layered_block *b,
-                                  const samp_replace *replace, samp_error *error)
-{
-    const struct {
-        samp_role role;
-        const samp_weight **slot;
-    } slots[] = {{SAMP_ROLE_Q, &b->weights.qkv[0]},        {SAMP_ROLE_K, &b->weights.qkv[1]},
-                 {SAMP_ROLE_V, &b->weights.qkv[2]},        {SAMP_ROLE_O, &b->weights.o[0]},
-                 {SAMP_ROLE_GATE, &b->weights.gate_up[0]}, {SAMP_ROLE_UP, &b->weights.gate_up[1]},
-                 {SAMP_ROLE_DOWN, &b->weights.down[0]}};
-    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
-        samp_weight *weight = NULL;
-        const samp_weight_ref *ref = samp_model_weight(l->model, slots[i].role, b->layer);
-        SAMP_TRY(create_matrix(l, ref, replace, false, &weight, error));
-        b->matrices[b->n_matrices++] = weight;
-        *slots[i].slot = weight;
+    for (int i = 0; i < SAMP_ROLE_COUNT; i++) {
+        samp_role role = (samp_role)i;
+        if (!samp_role_is_per_layer(role) || !samp_role_present(role, &l->network.config)) continue;
+        const samp_weight_ref *ref = samp_model_weight(l->model, role, b->layer);
+        if (samp_role_is_matrix(role)) {
+            samp_weight **matrix = &b->matrices[b->n_matrices];
+            SAMP_TRY(create_matrix(l, ref, replace, false, matrix, error));
+            *samp__layer_matrix(&b->weights, role) = b->matrices[b->n_matrices++];
+        } else {
+            samp_tensor **vector = &b->vectors[b->n_vectors];
+            SAMP_TRY(samp__network_vector(&l->network, l->model, ref, vector, error));
+            *samp__layer_vector(&b->weights, role) = b->vectors[b->n_vectors++];
+        }
     }
-    SAMP_TRY(block_norm(l, b, SAMP_ROLE_ATTN_NORM, &b->weights.attn_norm, error));
-    return block_norm(l, b, SAMP_ROLE_MLP_NORM, &b->weights.mlp_norm, error);
+    return SAMP_OK;
 }
 
 samp_status samp_layered_block_create(samp_layered *l, uint32_t layer, const samp_replace *replace,
@@ -222,7 +199,7 @@ samp_status samp_layered_block_create(samp_layered *l, uint32_t layer, const sam
     samp_layered_block *block = samp_alloc(1, sizeof *block);
     if (!block) return samp_fail(error, SAMP_NOMEM, "out of memory for layer %u", layer);
     block->layer = layer;
-    samp_status status = block_matrices(l, block, replace, error);
+    samp_status status = block_weights(l, block, replace, error);
     if (status == SAMP_OK)
         *out = block;
     else
@@ -235,8 +212,8 @@ void samp_layered_block_release(samp_layered *l, samp_layered_block *block)
     if (!block) return;
     for (size_t i = 0; i < block->n_matrices; i++)
         l->network.backend->weight_release(l->network.device, block->matrices[i]);
-    for (size_t i = 0; i < block->n_norms; i++)
-        l->network.backend->tensor_release(l->network.device, block->norms[i]);
+    for (size_t i = 0; i < block->n_vectors; i++)
+        l->network.backend->tensor_release(l->network.device, block->vectors[i]);
     samp_free(block);
 }
 
@@ -261,8 +238,7 @@ samp_status samp_layered_head_create(samp_layered *l, const samp_replace *replac
     *out = NULL;
     samp_layered_head *head = samp_alloc(1, sizeof *head);
     if (!head) return samp_fail(error, SAMP_NOMEM, "out of memory for the output head");
-    samp_status status =
-        create_parts(l, SAMP_ROLE_HEAD, l->network.n_head, replace, head, error);
+    samp_status status = create_parts(l, SAMP_ROLE_HEAD, l->network.n_head, replace, head, error);
     if (status == SAMP_OK)
         *out = head;
     else
