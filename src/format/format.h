@@ -109,6 +109,13 @@ typedef struct samp_format {
     void (*encode)(const samp_layout *layout, const float *w, uint64_t row0, uint64_t n_rows,
                    const samp_encode_options *options, void *const parts[], float *work);
 
+    /* encode by plain rounding, from rows of type F32, F16 or BF16 as files have them, which need not be
+     * finite: one pass widens them, finds the largest magnitude and returns it as a float's bits
+     * (samp_magnitude_bits). What it wrote is of no use when that is not finite. NULL: widen, look,
+     * encode. */
+    uint32_t (*encode_stored)(const samp_layout *layout, samp_dtype dtype, const void *w,
+                              uint64_t row0, uint64_t n_rows, void *const parts[], float *work);
+
     /* After the last panel: completes parts[1…] from work (NF4: double quantization of the scales).
      * NULL when there is nothing to do. */
     samp_status (*finish)(const samp_layout *layout, void *const parts[], float *work,

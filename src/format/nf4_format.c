@@ -84,18 +84,43 @@ static float search_block(const samp__kernels *kernels, const samp__levels *leve
     return fabsf(scale) < FLT_MIN ? 0 : scale;
 }
 
-/* Encodes a panel; its blocks' scales go to scales (floats at any byte). `either`: they may be
- * negative. */
+/* Encodes a panel by absmax; its blocks' scales go to scales (floats at any byte). */
+static uint32_t encode_stored(const samp_layout *layout, samp_dtype dtype, const void *w,
+                              uint64_t row0, uint64_t n_rows, uint8_t *codes, void *scales)
+{
+    samp__codebook book;
+    samp__nf4_codebook(&book);
+    uint64_t block0 = row0 * layout->cols / SAMP_NF4_BLOCK;
+    return samp__nf4_blocks(samp__kernels_get(), &book, dtype, w, n_rows * layout->cols, codes,
+                            (uint8_t *)scales + block0 * sizeof(float));
+}
+
+static uint32_t nested_encode_stored(const samp_layout *layout, samp_dtype dtype, const void *w,
+                                     uint64_t row0, uint64_t n_rows, void *const parts[],
+                                     float *work)
+{
+    return encode_stored(layout, dtype, w, row0, n_rows, parts[0], work);
+}
+
+static uint32_t plain_encode_stored(const samp_layout *layout, samp_dtype dtype, const void *w,
+                                    uint64_t row0, uint64_t n_rows, void *const parts[],
+                                    float *work)
+{
+    (void)work;
+    return encode_stored(layout, dtype, w, row0, n_rows, parts[0], parts[ABSMAX]);
+}
+
+/* Then searches scales where that is asked for. `either`: they may be negative. */
 static void encode_panel(const samp_layout *layout, const float *w, uint64_t row0, uint64_t n_rows,
                          const samp_encode_options *options, uint8_t *codes, void *scales,
                          bool either)
 {
+    encode_stored(layout, SAMP_F32, w, row0, n_rows, codes, scales);
+    if (!options->search) return;
     const samp__kernels *kernels = samp__kernels_get();
     samp__codebook book;
     samp__nf4_codebook(&book);
     uint64_t n = n_rows * layout->cols, block0 = row0 * layout->cols / SAMP_NF4_BLOCK;
-    samp__nf4_blocks(kernels, &book, w, n, codes, (uint8_t *)scales + block0 * sizeof(float));
-    if (!options->search) return;
     samp__levels levels = {.value = samp_nf4_code, .midpoint = book.midpoint};
     for (uint64_t at = 0; at < n; at += SAMP_NF4_BLOCK) {
         uint64_t length = n - at < SAMP_NF4_BLOCK ? n - at : SAMP_NF4_BLOCK;
@@ -295,6 +320,7 @@ const samp__format_entry samp__nf4 = {
                .native = SAMP_NATIVE_CPU_INT8 | SAMP_NATIVE_TENSOR_INT8,
                .layout = nested_layout,
                .encode = nested_encode,
+               .encode_stored = nested_encode_stored,
                .finish = nested_finish,
                .decode = nested_decode,
                .check = nested_check},
@@ -312,6 +338,7 @@ const samp__format_entry samp__nf4_plain = {
                .native = SAMP_NATIVE_CPU_INT8 | SAMP_NATIVE_TENSOR_INT8,
                .layout = plain_layout,
                .encode = plain_encode,
+               .encode_stored = plain_encode_stored,
                .finish = plain_finish,
                .decode = plain_decode,
                .check = plain_check},

@@ -86,11 +86,8 @@ static samp_status rows_of(void *context, size_t weight, uint64_t row0, uint64_t
     samp_role role;
     uint32_t layer;
     samp_weight_at(&source->config, weight, &role, &layer);
-    uint64_t rows, cols;
-    samp_role_shape(role, &source->config, &rows, &cols);
-    SAMP_TRY(source->rows(source, role, layer, row0, n_rows, out->floats, error));
-    out->magnitude = samp_magnitude_bits(SAMP_F32, out->floats, n_rows * cols);
-    return SAMP_OK;
+    out->dtype = SAMP_F32;
+    return source->rows(source, role, layer, row0, n_rows, out->values, error);
 }
 
 static samp_status write_tokenizer(const samp_import_source *source, const char *tokenizer_path,

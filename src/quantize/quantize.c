@@ -161,7 +161,7 @@ static samp_status fingerprint(quantize_job *job, char hex[SAMP_SHA256_HEX], sam
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-/* The source's formats have one part (plan_weight), and are written as they are where they stay. */
+/* The source's formats have one part (plan_weight). */
 static samp_status rows_of(void *context, size_t index, uint64_t row0, uint64_t n_rows,
                            samp_row_panel *out, samp_error *error)
 {
@@ -170,14 +170,10 @@ static samp_status rows_of(void *context, size_t index, uint64_t row0, uint64_t 
     samp_checkpoint *checkpoint = samp_model_checkpoint(job->model);
     uint64_t at, bytes;
     SAMP_TRY(samp_panel_range(source->format, &source->layout, row0, n_rows, &at, &bytes, error));
-    SAMP_TRY(samp_checkpoint_read(checkpoint, source->parts[0], at, out->codes, bytes, error));
+    at += samp_weight_start(source);
+    SAMP_TRY(samp_checkpoint_read(checkpoint, source->parts[0], at, out->values, bytes, error));
     if (job->forget) samp_checkpoint_forget(checkpoint, source->parts[0], at, bytes);
-    out->magnitude = samp_magnitude_bits(source->layout.parts[0].dtype, out->codes,
-                                         n_rows * source->layout.cols);
-    out->encoded = source->format == job->weights[index].format;
-    if (!out->encoded)
-        source->format->decode(&source->layout, (const void *[]){out->codes}, row0, n_rows,
-                               out->floats);
+    out->dtype = source->layout.parts[0].dtype;
     return SAMP_OK;
 }
 
@@ -226,6 +222,7 @@ static samp_status copy_companions(const quantize_job *job, const samp_artifact 
 static const char *uniform_dtype(const quantize_job *job)
 {
     const samp_format *format = job->weights[0].format;
+    if (samp_model_head_rest(job->model)) return NULL; /* quantization_config says where it is cut */
     for (size_t i = 0; i < job->count; i++)
         if (!job->weights[i].is_vector && job->weights[i].format != format) return NULL;
     switch (format->id) {
@@ -386,6 +383,10 @@ static samp_status weigh(const quantize_job *job, samp_error *error)
 static samp_status run(quantize_job *job, const samp_progress *progress, samp_error *error)
 {
     if (job->folder) SAMP_TRY(refuse_own_source(job, error));
+    if (job->options->plan)
+        SAMP_TRY(samp_plan_cut_head(job->options->plan, "plan", job->model, error));
+    if (job->options->first_rows)
+        SAMP_TRY(samp_model_cut_head(job->model, job->options->first_rows, error));
     job->count = samp_model_count(job->model);
     job->plan = samp_alloc(job->count, sizeof *job->plan);
     job->weights = samp_alloc(job->count, sizeof *job->weights);

@@ -1,9 +1,11 @@
 /* The streaming loop: each thread takes its share of a weight's row panels, gets one, checks that its
- * values are finite, encodes it (unless it comes encoded), and writes its codes to their place.
+ * values are finite, encodes it (unless it comes in the artifact's type), and writes its codes to
+ * their place.
  * Scale parts are collected whole and written when the weight is complete. */
 #include "quantize/writer.h"
 #include "base/half.h"
 #include "base/memory.h"
+#include "format/convert.h"
 #include "format/feedback.h"
 #include "model/model.h"
 
@@ -12,8 +14,8 @@
 
 /* One thread's buffers, and the first failure it met. */
 typedef struct write_lane {
-    float *floats;
-    void *codes;
+    void *values;    /* as the source has them */
+    void *other;     /* codes, or floats on the way to them */
     float *feedback; /* room for error feedback, where the weight takes it */
     samp_status status;
     samp_error error;
@@ -65,31 +67,57 @@ static samp_status refuse_value(const samp_artifact_weight *weight, const float 
                      weight->name, row, col, (double)w[i], weight->format->name);
 }
 
+/* The panel's values as floats: in place, or widened into the lane's other room. */
+static float *floats_of(const write_lane *lane, samp_dtype dtype, uint64_t n)
+{
+    if (dtype == SAMP_F32) return lane->values;
+    if (dtype == SAMP_F16)
+        samp_fp16_to_floats(lane->values, n, lane->other);
+    else
+        samp_bf16_to_floats(lane->values, n, lane->other);
+    return lane->other;
+}
+
+/* *codes = where the panel's bytes for the artifact are: either room of the lane. */
+static samp_status encode_panel(const write_job *job, write_lane *lane, samp_dtype dtype,
+                                uint64_t row0, uint64_t n_rows, void **codes)
+{
+    const samp_artifact_weight *weight = &job->weights[job->weight];
+    const samp_format *format = weight->format;
+    uint64_t n = n_rows * weight->layout.cols;
+    uint32_t limit = overflow_bits(format), magnitude;
+    bool as_is = format->group == 0 && weight->layout.parts[0].dtype == dtype;
+    bool direct = !as_is && format->encode_stored && !job->options.search;
+    void *parts[SAMP_PARTS_MAX];
+    memcpy(parts, job->parts, sizeof parts);
+    parts[0] = *codes = as_is ? lane->values : lane->other;
+    if (direct)
+        magnitude = format->encode_stored(&weight->layout, dtype, lane->values, row0, n_rows, parts,
+                                          job->work);
+    else
+        magnitude = samp_magnitude_bits(dtype, lane->values, n);
+    if (magnitude >= limit)
+        return refuse_value(weight, floats_of(lane, dtype, n), row0, limit, &lane->error);
+    if (as_is || direct) return SAMP_OK;
+    samp_encode_options options = job->options;
+    options.room = lane->feedback;
+    const float *floats = floats_of(lane, dtype, n);
+    if (floats == lane->other) parts[0] = *codes = lane->values;
+    format->encode(&weight->layout, floats, row0, n_rows, &options, parts, job->work);
+    return SAMP_OK;
+}
+
 static samp_status write_panel(write_job *job, write_lane *lane, uint64_t row0, uint64_t n_rows)
 {
     const samp_artifact_weight *weight = &job->weights[job->weight];
     samp_error *error = &lane->error;
-    samp_row_panel panel = {.floats = lane->floats, .codes = lane->codes};
+    samp_row_panel panel = {.values = lane->values};
     SAMP_TRY(job->source->rows(job->source->context, job->weight, row0, n_rows, &panel, error));
-    uint32_t limit = overflow_bits(weight->format);
-    if (panel.magnitude >= limit) {
-        if (panel.encoded)
-            weight->format->decode(&weight->layout, (const void *[]){lane->codes}, row0, n_rows,
-                                   lane->floats);
-        return refuse_value(weight, lane->floats, row0, limit, error);
-    }
-    if (!panel.encoded) {
-        void *parts[SAMP_PARTS_MAX];
-        memcpy(parts, job->parts, sizeof parts);
-        parts[0] = lane->codes;
-        samp_encode_options options = job->options;
-        options.room = lane->feedback;
-        weight->format->encode(&weight->layout, lane->floats, row0, n_rows, &options, parts,
-                               job->work);
-    }
+    void *codes;
+    SAMP_TRY(encode_panel(job, lane, panel.dtype, row0, n_rows, &codes));
     uint64_t at, bytes;
     SAMP_TRY(samp_panel_range(weight->format, &weight->layout, row0, n_rows, &at, &bytes, error));
-    return samp_artifact_write(job->artifact, job->weight, 0, at, lane->codes, bytes, error);
+    return samp_artifact_write(job->artifact, job->weight, 0, at, codes, bytes, error);
 }
 
 static void report(write_job *job)
@@ -202,9 +230,9 @@ static samp_status allocate_lanes(write_job *job, size_t n, samp_error *error)
     }
     bool ok = (job->lanes = samp_alloc(job->n_lanes, sizeof *job->lanes)) != NULL;
     for (unsigned i = 0; ok && i < job->n_lanes; i++) {
-        job->lanes[i].floats = samp_alloc(elements, sizeof(float));
-        job->lanes[i].codes = samp_alloc(elements, sizeof(float));
-        ok = job->lanes[i].floats && job->lanes[i].codes;
+        job->lanes[i].values = samp_alloc(elements, sizeof(float));
+        job->lanes[i].other = samp_alloc(elements, sizeof(float));
+        ok = job->lanes[i].values && job->lanes[i].other;
     }
     if (ok) return SAMP_OK;
     return samp_fail(error, SAMP_NOMEM, "out of memory for %u row panels of %llu weights",
@@ -229,8 +257,8 @@ samp_status samp_write_weights(samp_artifact *artifact, const samp_artifact_weig
         job.elements_before += weights[job.weight].layout.rows * weights[job.weight].layout.cols;
     }
     for (unsigned i = 0; job.lanes && i < job.n_lanes; i++) {
-        samp_free(job.lanes[i].floats);
-        samp_free(job.lanes[i].codes);
+        samp_free(job.lanes[i].values);
+        samp_free(job.lanes[i].other);
     }
     samp_free(job.lanes);
     return status;

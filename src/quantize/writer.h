@@ -8,10 +8,8 @@
 
 /* Some rows of a weight, as a source gives them. */
 typedef struct samp_row_panel {
-    float *floats;      /* [n_rows][cols]; need not be filled when encoded */
-    void *codes;        /* 4 bytes a weight: scratch, or the artifact's bytes when encoded */
-    bool encoded;       /* set when the source has the rows in the artifact's format */
-    uint32_t magnitude; /* of the largest weight, as a float's bits */
+    void *values;     /* [n_rows][cols], room for floats */
+    samp_dtype dtype; /* set by the source: F32, F16 or BF16 */
 } samp_row_panel;
 
 /* Where weights come from. rows() may be called from several threads at once, for different rows.

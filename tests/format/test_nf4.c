@@ -3,9 +3,13 @@
  * functions and the table. */
 #include "support/golden.h"
 
+#include "base/prng.h"
+#include "format/convert.h"
 #include "format/format.h"
 #include "format/nf4.h"
 #include "format/nf4_block.h"
+
+#include <math.h>
 
 static const char *const cases[] = {
     "gauss_f32",       "gauss_bf16",       "student_f16",  "student_bf16", "adversarial_f32",
@@ -303,6 +307,51 @@ static void test_bad_state(void **unused)
     }
 }
 
+/* Rows of 16 bits, or floats, as a file has them: the same parts as from their floats, and the largest
+ * magnitude; NaN and infinity in any block are seen. */
+static void test_stored(void **unused)
+{
+    (void)unused;
+    enum { ROWS = 5, COLS = 451, N = ROWS * COLS }; /* two runs, and a short block at the end */
+    static float w[N];
+    static uint16_t halves[N];
+    for (int f = 0; f < 6; f++) {
+        const samp_format *format =
+            samp_format_get(f % 2 ? SAMP_FORMAT_NF4 : SAMP_FORMAT_NF4_PLAIN);
+        samp_dtype dtype = (samp_dtype[]){SAMP_F32, SAMP_F16, SAMP_BF16}[f / 2];
+        samp_layout layout;
+        samp_error error;
+        assert_int_equal(format->layout(ROWS, COLS, &layout, &error), SAMP_OK);
+        samp_prng prng = {9};
+        for (int i = 0; i < N; i++) w[i] = (float)samp_prng_normal(&prng);
+        if (dtype == SAMP_F16)
+            samp_fp16_from_floats(w, N, halves), samp_fp16_to_floats(halves, N, w);
+        if (dtype == SAMP_BF16)
+            samp_bf16_from_floats(w, N, halves), samp_bf16_to_floats(halves, N, w);
+        uint8_t codes[2][N] = {{0}}, absmax[2][4 * N] = {{0}};
+        float work[2][N] = {{0}};
+        void *const want[] = {codes[0], absmax[0]}, *const got[] = {codes[1], absmax[1]};
+        const void *stored = dtype == SAMP_F32 ? (const void *)w : halves;
+        format->encode(&layout, w, 0, ROWS, &(samp_encode_options){0}, want, work[0]);
+        uint32_t magnitude = format->encode_stored(&layout, dtype, stored, 0, ROWS, got, work[1]);
+        assert_int_equal(magnitude, samp_magnitude_bits(SAMP_F32, w, N));
+        assert_memory_equal(codes[0], codes[1], sizeof codes[0]);
+        assert_memory_equal(absmax[0], absmax[1], sizeof absmax[0]);
+        assert_memory_equal(work[0], work[1], sizeof work[0]);
+        static const int places[] = {0, 1500, N - 1};
+        for (int i = 0; i < 6; i++) {
+            int at = places[i / 2];
+            uint16_t half = halves[at], bad = dtype == SAMP_F16 ? 0x7c00 : 0x7f80;
+            float value = w[at];
+            halves[at] = (uint16_t)(bad | i % 2); /* infinity; a NaN */
+            w[at] = i % 2 ? -NAN : INFINITY;
+            magnitude = format->encode_stored(&layout, dtype, stored, 0, ROWS, got, work[1]);
+            assert_true(magnitude >= 0x7f800000);
+            halves[at] = half, w[at] = value;
+        }
+    }
+}
+
 /* Weights whose scales cannot be averaged in a float are refused, not written as Infinity. */
 static void test_overflow(void **unused)
 {
@@ -328,6 +377,6 @@ int main(void)
         cmocka_unit_test(test_flat),        cmocka_unit_test(test_table),
         cmocka_unit_test(test_dynamic8),    cmocka_unit_test(test_mean),
         cmocka_unit_test(test_offset_text), cmocka_unit_test(test_bad_state),
-        cmocka_unit_test(test_overflow)};
+        cmocka_unit_test(test_stored),      cmocka_unit_test(test_overflow)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* How much 16-bit input `samp quantize --recipe nf4` takes a second of one core.
+/* How much input `samp quantize --recipe nf4` takes a second of one core, into a new folder.
  *
  *     bench_quantize make FOLDER LAYERS          an 8B model's shapes (32 layers: 16 GB), random bf16
  *     bench_quantize run SAMP MODEL OUT RUNS     the command, RUNS times, each beside a memory copy
@@ -8,6 +8,7 @@
  * included. Wall time includes waiting for the disk. */
 #include "base/clock.h"
 #include "base/cpu.h"
+#include "file/file.h"
 #include "quantize/model_maker.h"
 
 #include <spawn.h>
@@ -69,8 +70,8 @@ typedef struct measurement {
 
 static measurement quantize(const char *samp, const char *model, const char *out)
 {
-    char *arguments[] = {(char *)samp, "quantize", (char *)model, "--recipe",  "nf4", "-t",
-                         "1",          "--force",  "--out",       (char *)out, NULL};
+    char *arguments[] = {(char *)samp, "quantize", (char *)model, "--recipe",  "nf4",
+                         "-t",         "1",        "--out",       (char *)out, NULL};
     pid_t child;
     int status;
     struct rusage usage;
@@ -117,6 +118,8 @@ static int run(const char *samp, const char *model, const char *out, int runs)
     char cpu[128];
     samp_cpu_model(cpu, sizeof cpu);
     for (int i = 0; i < runs; i++) {
+        samp_error error;
+        if (samp_is_folder(out)) maker_must(samp_remove_folder(out, &error), &error);
         measurement m = quantize(samp, model, out);
         core[i] = gb / m.core_s;
         wall[i] = gb / m.wall_s;
