@@ -57,3 +57,24 @@ samp_estimate samp_estimate_exp(samp_estimate e)
 {
     return (samp_estimate){exp(e.value), exp(e.low), exp(e.high)};
 }
+
+samp_estimate samp_estimate_paired(size_t lost, size_t gained, size_t n)
+{
+    double total = (double)n + 2;
+    double down = ((double)lost + 1) / total, up = ((double)gained + 1) / total;
+    double half = z95 * sqrt((down + up - (up - down) * (up - down)) / total);
+    double low = up - down - half, high = up - down + half;
+    return (samp_estimate){((double)gained - (double)lost) / (double)n, low < -1 ? -1 : low,
+                           high > 1 ? 1 : high};
+}
+
+double samp_mcnemar_exact(size_t lost, size_t gained)
+{
+    size_t n = lost + gained, fewer = lost < gained ? lost : gained;
+    double log_half = -log(2.0), sum = 0;
+    for (size_t k = 0; k <= fewer; k++) {
+        double ways = lgamma((double)n + 1) - lgamma((double)k + 1) - lgamma((double)(n - k) + 1);
+        sum += exp(ways + (double)n * log_half);
+    }
+    return 2 * sum < 1 ? 2 * sum : 1;
+}

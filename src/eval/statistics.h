@@ -24,4 +24,12 @@ samp_estimate samp_estimate_exp(samp_estimate e);
 /* Wilson interval of successes out of n. */
 samp_estimate samp_estimate_share(size_t successes, size_t n);
 
+/* Two models answered the same n > 0 questions; `lost` were right with the first only, `gained` with
+ * the second only (McNemar's table: questions on which both agree say nothing of the difference).
+ * The share of right answers, second minus first, with the interval of Bonett and Price (2012):
+ * Wald's after one question more of either kind, which covers also where few changed. */
+samp_estimate samp_estimate_paired(size_t lost, size_t gained, size_t n);
+/* Exact two-sided probability of a split at least as uneven if neither model were better. */
+double samp_mcnemar_exact(size_t lost, size_t gained);
+
 #endif
