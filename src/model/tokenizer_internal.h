@@ -40,7 +40,9 @@ int samp__code_to_byte(uint32_t code); /* -1: not of the alphabet */
 /* The byte of "<0x0A>", -1 when the text is not of that form. */
 int samp__byte_token(const char *text, size_t n);
 bool samp__is_white_space(uint32_t code);
-bool samp__is_word(uint32_t code); /* as \w in a regular expression with Unicode */
+bool samp__is_word(uint32_t code); /* \w of Unicode's technical standard 18 */
+/* An older character for one newer than PCRE2's Unicode (tokenizer_unicode.c), or the same. */
+uint32_t samp__unicode_stand_in(uint32_t code);
 uint64_t samp__hash_bytes(const char *bytes, size_t n);
 
 /* ---- Vocabulary (tokenizer_vocabulary.c) ---- */
@@ -294,6 +296,10 @@ void samp__matcher_release(samp__matcher *matcher); /* NULL allowed */
 /* The pattern of tokenizer.json (Oniguruma's syntax) in PCRE2's. */
 samp_status samp__pattern_translate(samp_buffer *out, const char *pattern, size_t n,
                                     const char *where, samp_error *error);
+
+/* Fills *out with valid UTF-8 text in which characters newer than PCRE2's Unicode are replaced by older
+ * ones of the same category and length; false, and nothing, when there are none. */
+bool samp__unicode_stand_ins(const char *text, size_t n, samp_buffer *out);
 
 /* Appends the ids of one word. */
 samp_status samp__bpe_word(samp__scratch *s, const char *word, size_t n);

@@ -2,7 +2,8 @@
  *
  * The two agree on what these patterns use, but for the few things handled here:
  *   \s     Unicode's White_Space; PCRE2's also takes U+180E
- *   \w     also takes marks and connecting punctuation; PCRE2's does not (10.42)
+ *   \w     takes marks, connecting punctuation, letters in circles and squares, and the fractions
+ *          and powers of Latin-1; PCRE2's takes letters, digits and the underscore (10.42)
  *   \h     a hexadecimal digit; PCRE2's is horizontal space
  *   [a[b]] and [a&&b] are set union and intersection; PCRE2 10.42 reads them as characters
  * The last line is refused by name, since no tokenizer of the supported families needs it. */
@@ -11,8 +12,10 @@
 #include <string.h>
 
 #define SPACE "\\p{Z}\\t-\\r\\x{85}"
-#define WORD  "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}"
-#define HEX   "0-9A-Fa-f"
+#define WORD                                                                                       \
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}"     \
+    "\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+#define HEX "0-9A-Fa-f"
 
 /* Writes the set of an escape ("s", "w", "h", upper case for its complement); false: not one of
  * them. */

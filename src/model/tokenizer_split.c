@@ -45,6 +45,8 @@ struct samp__matcher {
     pcre2_match_data *data;
     pcre2_match_context *context;
     uint64_t steps_left;
+    const char *text, *shown; /* a piece of a text, and what patterns see of it: byte for byte */
+    samp_buffer stand_ins;
 };
 
 static void *pattern_allocate(size_t n, void *unused)
@@ -248,6 +250,7 @@ void samp__matcher_release(samp__matcher *matcher)
     if (!matcher) return;
     pcre2_match_data_free(matcher->data);
     pcre2_match_context_free(matcher->context);
+    samp_buffer_release(&matcher->stand_ins);
     samp_free(matcher);
 }
 
@@ -271,12 +274,13 @@ static samp_status matcher_new(samp__scratch *s)
 static int match_next(samp__matcher *matcher, const split_step *step, const char *text, size_t n,
                       size_t from, size_t *start, size_t *end)
 {
+    const char *shown = matcher->shown + (text - matcher->text);
     for (uint32_t limit = STEPS_FIRST;; limit *= 16) {
         pcre2_set_match_limit(matcher->context, limit);
-        int found = pcre2_match(step->code, (PCRE2_SPTR)text, n, from, PCRE2_NO_UTF_CHECK,
+        int found = pcre2_match(step->code, (PCRE2_SPTR)shown, n, from, PCRE2_NO_UTF_CHECK,
                                 matcher->data, matcher->context);
         if (found == PCRE2_ERROR_JIT_STACKLIMIT)
-            found = pcre2_match(step->code, (PCRE2_SPTR)text, n, from,
+            found = pcre2_match(step->code, (PCRE2_SPTR)shown, n, from,
                                 PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, matcher->data, matcher->context);
         if (found >= 0) {
             const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(matcher->data);
@@ -365,6 +369,17 @@ static samp_status split_valid(samp__scratch *s, int index, const char *text, si
     return c.waits ? cutter_flush(&c) : SAMP_OK;
 }
 
+static samp_status split_shown(samp__scratch *s, const char *text, size_t n)
+{
+    samp__matcher *matcher = s->matcher;
+    matcher->text = matcher->shown = text;
+    if (samp__unicode_stand_ins(text, n, &matcher->stand_ins)) {
+        SAMP_TRY(samp_buffer_ok(&matcher->stand_ins, s->error));
+        matcher->shown = matcher->stand_ins.data;
+    }
+    return split_valid(s, 0, text, n);
+}
+
 samp_status samp__split_text(samp__scratch *s, const char *text, size_t n)
 {
     if (!s->tokenizer->split) return n ? samp__bpe_word(s, text, n) : SAMP_OK;
@@ -377,7 +392,7 @@ samp_status samp__split_text(samp__scratch *s, const char *text, size_t n)
             if (length <= 0) break;
             end += (size_t)length;
         }
-        if (end > at) SAMP_TRY(split_valid(s, 0, text + at, end - at));
+        if (end > at) SAMP_TRY(split_shown(s, text + at, end - at));
         if (end < n) SAMP_TRY(samp__bpe_word(s, text + end, 1));
         at = end + 1;
     }

@@ -80,9 +80,16 @@ bool samp__is_white_space(uint32_t code)
            category == UTF8PROC_CATEGORY_ZP;
 }
 
+/* Letters that Unicode files under symbols: in circles, squares and parentheses. */
+static bool is_letter_symbol(uint32_t code)
+{
+    return (code >= 0x24b6 && code <= 0x24e9) || (code >= 0x1f130 && code <= 0x1f149) ||
+           (code >= 0x1f150 && code <= 0x1f169) || (code >= 0x1f170 && code <= 0x1f189);
+}
+
 bool samp__is_word(uint32_t code)
 {
-    switch (utf8proc_category((utf8proc_int32_t)code)) {
+    switch (utf8proc_category((utf8proc_int32_t)samp__unicode_stand_in(code))) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
     case UTF8PROC_CATEGORY_LT:
@@ -94,7 +101,8 @@ bool samp__is_word(uint32_t code)
     case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL:
     case UTF8PROC_CATEGORY_PC: return true;
-    default: return false;
+    default:
+        return is_letter_symbol(code) || code == 0x200c || code == 0x200d; /* joiners of letters */
     }
 }
 

@@ -2,6 +2,7 @@
  * added tokens, byte fallback, configuration; and one clear sentence for everything that is refused.
  * The expected pieces are those of Hugging Face's tokenizers 0.23.3. */
 #include "model/tokenizer_data.h"
+#include "model/tokenizer_internal.h"
 
 static const char NO_REGEX[] = "{\"type\": \"ByteLevel\", \"add_prefix_space\": false,"
                                " \"use_regex\": false}";
@@ -102,6 +103,29 @@ static void test_white_space(void **state)
                   false, "a|b|c");
     assert_pieces(t, "\xe1\xa0\x8e", false, "\xe1\xa0\x8e");
     samp_tokenizer_release(t);
+}
+
+/* Characters newer than PCRE2's Unicode (14) count as what they are in 16, and come back whole. */
+static void test_new_characters(void **state)
+{
+    (void)state;
+    check_pattern("\\p{L}", "1\xf0\xb1\x8d\x90\xf0\xb1\x8d\x91",
+                  "1|\xf0|\xb1|\x8d|\x90|\xf0|\xb1|\x8d|\x91");
+    static const char *const merges[] = {"ð ±", "ð± į", "ð±į Ĳ", "ð±įĲ 1"};
+    samp_tokenizer *t = small(merges, 4,
+                              "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"\\\\p{L}+\"},"
+                              " \"behavior\": \"Isolated\"}");
+    assert_pieces(t,
+                  "\xf0\xb1\x8d\x90"
+                  "1",
+                  false, "\xf0\xb1\x8d\x90|1"); /* U+31350 */
+    samp_tokenizer_release(t);
+    for (uint32_t code = 0; code < 0x110000; code++) {
+        char bytes[4];
+        uint32_t older = samp__unicode_stand_in(code);
+        assert_int_equal(samp__utf8_encode(code, bytes), samp__utf8_encode(older, bytes));
+        assert_int_equal(samp__unicode_stand_in(older), older);
+    }
 }
 
 static void test_digits(void **state)
@@ -276,6 +300,8 @@ static void test_added_tokens(void **state)
     assert_pieces(t, " word.", false, " |word|.");
     assert_pieces(t, "words", false, "w|o|r|d|s");
     assert_pieces(t, "éword", false, "\xc3|\xa9|w|o|r|d");
+    assert_pieces(t, "\xe2\x80\x8dword", false, "\xe2|\x80|\x8d|w|o|r|d"); /* a joiner */
+    assert_pieces(t, "\xe2\x93\x90word", false, "\xe2|\x93|\x90|w|o|r|d"); /* a circled letter */
     assert_pieces(t, "aword<user>", false, "a|w|o|r|d|<user>");
     assert_int_equal(samp_tokenizer_find(t, "<s>"), 300);
     assert_int_equal(samp_tokenizer_find(t, "<none>"), -1);
@@ -488,14 +514,15 @@ static void test_config(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_split_behaviors), cmocka_unit_test(test_empty_matches),
-        cmocka_unit_test(test_patterns),        cmocka_unit_test(test_white_space),
-        cmocka_unit_test(test_digits),          cmocka_unit_test(test_invalid_utf8),
-        cmocka_unit_test(test_byte_fallback),   cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_metaspace),       cmocka_unit_test(test_unicode_forms),
-        cmocka_unit_test(test_added_tokens),    cmocka_unit_test(test_normalized_added),
-        cmocka_unit_test(test_ignore_merges),   cmocka_unit_test(test_refused_models),
-        cmocka_unit_test(test_refused_parts),   cmocka_unit_test(test_config),
+        cmocka_unit_test(test_split_behaviors),  cmocka_unit_test(test_empty_matches),
+        cmocka_unit_test(test_patterns),         cmocka_unit_test(test_white_space),
+        cmocka_unit_test(test_new_characters),   cmocka_unit_test(test_digits),
+        cmocka_unit_test(test_invalid_utf8),     cmocka_unit_test(test_byte_fallback),
+        cmocka_unit_test(test_unknown),          cmocka_unit_test(test_metaspace),
+        cmocka_unit_test(test_unicode_forms),    cmocka_unit_test(test_added_tokens),
+        cmocka_unit_test(test_normalized_added), cmocka_unit_test(test_ignore_merges),
+        cmocka_unit_test(test_refused_models),   cmocka_unit_test(test_refused_parts),
+        cmocka_unit_test(test_config),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
