@@ -21,7 +21,7 @@ typedef struct sum_row {
     uint64_t n_weights, parameters, bytes;
 } sum_row;
 
-enum { ROWS_MAX = 5 * SAMP_FORMAT_COUNT };
+enum { ROWS_MAX = 6 * SAMP_FORMAT_COUNT };
 
 static size_t sum_up(const samp_model *model, sum_row *rows)
 {

@@ -93,7 +93,7 @@ static samp_status resolve_weight(samp_model *model, samp_error *error)
     SAMP_TRY(choose_format(model, weight, error));
     if (!samp_role_is_matrix(weight->role) && !is_float_format(weight->format))
         return samp_fail(error, SAMP_UNSUPPORTED,
-                         "%s: quantization_config stores the norm %s as %s, norms must be floats",
+                         "%s: quantization_config stores %s as %s, norms and biases must be floats",
                          model->where, weight->name, weight->format->name);
     samp_status status = weight->format->layout(rows, cols, &weight->layout, error);
     if (status != SAMP_OK) return samp_error_prefix(error, "%s: %s", model->folder, weight->name);

@@ -15,6 +15,11 @@
     X(Q, "model.layers.%u.self_attn.q_proj.weight", true, true)                                    \
     X(K, "model.layers.%u.self_attn.k_proj.weight", true, true)                                    \
     X(V, "model.layers.%u.self_attn.v_proj.weight", true, true)                                    \
+    X(Q_BIAS, "model.layers.%u.self_attn.q_proj.bias", false, true)                                \
+    X(K_BIAS, "model.layers.%u.self_attn.k_proj.bias", false, true)                                \
+    X(V_BIAS, "model.layers.%u.self_attn.v_proj.bias", false, true)                                \
+    X(Q_NORM, "model.layers.%u.self_attn.q_norm.weight", false, true)                              \
+    X(K_NORM, "model.layers.%u.self_attn.k_norm.weight", false, true)                              \
     X(O, "model.layers.%u.self_attn.o_proj.weight", true, true)                                    \
     X(MLP_NORM, "model.layers.%u.post_attention_layernorm.weight", false, true)                    \
     X(GATE, "model.layers.%u.mlp.gate_proj.weight", true, true)                                    \
@@ -32,19 +37,22 @@ typedef enum samp_role {
 
 bool samp_role_is_matrix(samp_role role);
 bool samp_role_is_per_layer(samp_role role);
+/* Whether the model has such weights: biases and head norms are some families' only, and HEAD is
+ * not a weight of its own when tied. */
+bool samp_role_present(samp_role role, const samp_config *config);
 /* "model.layers.3.mlp.up_proj.weight" into out[SAMP_TENSOR_NAME_MAX]. */
 void samp_role_name(samp_role role, uint32_t layer, char *out);
-/* Shape the config demands: rows x cols (norms: 1 x dim). */
+/* Shape the config demands: rows x cols (vectors: 1 x cols). */
 void samp_role_shape(samp_role role, const samp_config *config, uint64_t *rows, uint64_t *cols);
 /* "[576, 1536]" for messages. */
 void samp_shape_text(char *out, size_t n, int rank, const uint64_t *shape);
 /* fp32, bf16 or fp16 for the element type of a plain float tensor; NULL for other types. */
 const samp_format *samp_float_format(samp_dtype dtype);
-/* Classes for tables: "mlp", "attention", "embedding", "head", "norm". */
+/* Classes for tables: "mlp", "attention", "embedding", "head", "norm", "bias". */
 const char *samp_role_class(samp_role role);
 
-/* The weights of a model in model order: embedding, the layers' nine each, final norm, head (none
- * when tied). `index` counts from 0; layer is ignored for roles that are not per layer; HEAD is
+/* The weights of a model in model order: embedding, the layers' nine or more each, final norm,
+ * head (none when tied). `index` counts from 0; layer is ignored for roles that are not per layer; HEAD is
  * EMBED when tied. */
 size_t samp_weight_count(const samp_config *config);
 void samp_weight_at(const samp_config *config, size_t index, samp_role *role, uint32_t *layer);
@@ -53,7 +61,7 @@ size_t samp_weight_index(const samp_config *config, samp_role role, uint32_t lay
 typedef struct samp_weight_ref {
     samp_role role;
     uint32_t layer;
-    char name[96]; /* with ".weight" */
+    char name[96]; /* with ".weight", or ".bias" */
     uint64_t first_row; /* where its rows start in its tensors: 0, but for the rest of a head that
                            samp_model_cut_head made two */
     const samp_format *format;
@@ -119,7 +127,7 @@ samp_status samp_model_describe_files(samp_model *model, samp_buffer *text, uint
                                       samp_error *error);
 /* Where a weight begins in part 0's tensor, in bytes. */
 uint64_t samp_weight_start(const samp_weight_ref *weight);
-/* A norm vector as float, out [dim]. */
+/* A norm or bias as float, out [layout.cols]. */
 samp_status samp_model_read_vector(samp_model *model, const samp_weight_ref *weight, float *out,
                                    samp_error *error);
 

@@ -19,6 +19,19 @@ bool samp_role_is_matrix(samp_role role) { return ROLES[role].matrix; }
 
 bool samp_role_is_per_layer(samp_role role) { return ROLES[role].per_layer; }
 
+bool samp_role_present(samp_role role, const samp_config *config)
+{
+    switch (role) {
+    case SAMP_ROLE_Q_BIAS:
+    case SAMP_ROLE_K_BIAS:
+    case SAMP_ROLE_V_BIAS: return config->qkv_bias;
+    case SAMP_ROLE_Q_NORM:
+    case SAMP_ROLE_K_NORM: return config->qk_norm;
+    case SAMP_ROLE_HEAD: return !config->tied_embeddings;
+    default: return true;
+    }
+}
+
 void samp_role_name(samp_role role, uint32_t layer, char *out)
 {
     /* The patterns are this file's constants: copying them by hand keeps -Wformat-nonliteral on. */
@@ -39,7 +52,7 @@ void samp_role_shape(samp_role role, const samp_config *config, uint64_t *rows, 
 {
     uint64_t dim = config->dim, q_dim = (uint64_t)config->n_heads * config->head_dim;
     uint64_t kv_dim = (uint64_t)config->n_kv_heads * config->head_dim;
-    uint64_t shape[2] = {1, dim}; /* norms */
+    uint64_t shape[2] = {1, dim}; /* norms of the residual stream */
     switch (role) {
     case SAMP_ROLE_EMBED:
     case SAMP_ROLE_HEAD: shape[0] = config->vocab_size; break;
@@ -50,6 +63,11 @@ void samp_role_shape(samp_role role, const samp_config *config, uint64_t *rows, 
     case SAMP_ROLE_GATE:
     case SAMP_ROLE_UP: shape[0] = config->hidden_dim; break;
     case SAMP_ROLE_DOWN: shape[0] = dim, shape[1] = config->hidden_dim; break;
+    case SAMP_ROLE_Q_BIAS: shape[1] = q_dim; break;
+    case SAMP_ROLE_K_BIAS:
+    case SAMP_ROLE_V_BIAS: shape[1] = kv_dim; break;
+    case SAMP_ROLE_Q_NORM:
+    case SAMP_ROLE_K_NORM: shape[1] = config->head_dim; break;
     case SAMP_ROLE_ATTN_NORM:
     case SAMP_ROLE_MLP_NORM:
     case SAMP_ROLE_FINAL_NORM:
@@ -90,6 +108,11 @@ const char *samp_role_class(samp_role role)
     case SAMP_ROLE_GATE:
     case SAMP_ROLE_UP:
     case SAMP_ROLE_DOWN: return "mlp";
+    case SAMP_ROLE_Q_BIAS:
+    case SAMP_ROLE_K_BIAS:
+    case SAMP_ROLE_V_BIAS: return "bias";
+    case SAMP_ROLE_Q_NORM:
+    case SAMP_ROLE_K_NORM:
     case SAMP_ROLE_ATTN_NORM:
     case SAMP_ROLE_MLP_NORM:
     case SAMP_ROLE_FINAL_NORM:
@@ -98,24 +121,41 @@ const char *samp_role_class(samp_role role)
     return "norm";
 }
 
-enum { FIRST_IN_LAYER = SAMP_ROLE_ATTN_NORM, PER_LAYER = SAMP_ROLE_DOWN - SAMP_ROLE_ATTN_NORM + 1 };
+enum { FIRST_IN_LAYER = SAMP_ROLE_ATTN_NORM, LAST_IN_LAYER = SAMP_ROLE_DOWN };
+
+/* How many of a layer's weights stand before `role`. */
+static size_t before_in_layer(const samp_config *config, int role)
+{
+    size_t n = 0;
+    for (int r = FIRST_IN_LAYER; r < role; r++) n += samp_role_present((samp_role)r, config);
+    return n;
+}
+
+static size_t in_layers(const samp_config *config)
+{
+    return config->n_layers * before_in_layer(config, LAST_IN_LAYER + 1);
+}
 
 size_t samp_weight_count(const samp_config *config)
 {
-    return 1 + (size_t)config->n_layers * PER_LAYER + (config->tied_embeddings ? 1 : 2);
+    return 1 + in_layers(config) + (config->tied_embeddings ? 1 : 2);
 }
 
 void samp_weight_at(const samp_config *config, size_t index, samp_role *role, uint32_t *layer)
 {
-    size_t in_layers = (size_t)config->n_layers * PER_LAYER;
+    size_t all = in_layers(config), one = before_in_layer(config, LAST_IN_LAYER + 1);
     *layer = 0;
     if (index == 0) {
         *role = SAMP_ROLE_EMBED;
-    } else if (index <= in_layers) {
-        *role = (samp_role)(FIRST_IN_LAYER + (index - 1) % PER_LAYER);
-        *layer = (uint32_t)((index - 1) / PER_LAYER);
+    } else if (index <= all) {
+        int r = FIRST_IN_LAYER;
+        while (!samp_role_present((samp_role)r, config) ||
+               before_in_layer(config, r) < (index - 1) % one)
+            r++;
+        *role = (samp_role)r;
+        *layer = (uint32_t)((index - 1) / one);
     } else {
-        *role = (samp_role)(SAMP_ROLE_FINAL_NORM + (index - 1 - in_layers));
+        *role = (samp_role)(SAMP_ROLE_FINAL_NORM + (index - 1 - all));
     }
 }
 
@@ -123,8 +163,9 @@ size_t samp_weight_index(const samp_config *config, samp_role role, uint32_t lay
 {
     if (role == SAMP_ROLE_EMBED || (role == SAMP_ROLE_HEAD && config->tied_embeddings)) return 0;
     if (samp_role_is_per_layer(role))
-        return 1 + (size_t)layer * PER_LAYER + (size_t)(role - FIRST_IN_LAYER);
-    return 1 + (size_t)config->n_layers * PER_LAYER + (size_t)(role - SAMP_ROLE_FINAL_NORM);
+        return 1 + layer * before_in_layer(config, LAST_IN_LAYER + 1) +
+               before_in_layer(config, (int)role);
+    return 1 + in_layers(config) + (size_t)(role - SAMP_ROLE_FINAL_NORM);
 }
 
 size_t samp_stored_count(const samp_config *config, uint64_t first_rows)
@@ -141,12 +182,12 @@ void samp_stored_at(const samp_config *config, uint64_t first_rows, size_t index
     char name[SAMP_TENSOR_NAME_MAX];
     samp_weight_at(config, rest ? head : index, &out->role, &out->layer);
     samp_role_name(out->role, out->layer, name);
-    int stem = (int)(strlen(name) - (sizeof suffix - 1));
+    int stem = (int)(strlen(name) - (part ? sizeof suffix - 1 : 0));
     snprintf(out->name, sizeof out->name, "%.*s%s%s", stem, name,
              !part  ? ""
              : rest ? ".rest"
                     : ".first",
-             suffix);
+             part ? suffix : "");
     samp_role_shape(out->role, config, rows, cols);
     if (part) *rows = rest ? *rows - first_rows : first_rows;
 }

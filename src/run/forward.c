@@ -26,16 +26,21 @@ static void multiply(const samp__network *net, samp_role role, uint32_t layer, u
     net->backend->matmul(net->device, n, &input, n_weights, weights, outs, add);
 }
 
-/* Rotates q and k, appends k and v to the cache, attends. */
-static void attend(const samp__network *net, uint32_t kv_layer, samp_kv *kv)
+/* Makes heads of q, k and v, appends keys and values to the cache, attends. */
+static void attend(const samp__network *net, const samp__layer *l, uint32_t layer, samp_kv *kv,
+                   uint32_t kv_layer)
 {
     const samp_config *c = &net->config;
     samp_attention attention = {.layer = kv_layer,
                                 .n_heads = c->n_heads,
                                 .n_kv_heads = c->n_kv_heads,
                                 .head_dim = c->head_dim,
+                                .window = samp_layer_window(c, layer),
                                 .scale = 1.0f / sqrtf((float)c->head_dim),
-                                .rope = net->rope,
+                                .eps = c->rms_norm_eps,
+                                .rope = samp_layer_has_rope(c, layer) ? net->rope : NULL,
+                                .bias = {l->qkv_bias[0], l->qkv_bias[1], l->qkv_bias[2]},
+                                .gain = {l->qk_norm[0], l->qk_norm[1]},
                                 .q = net->qkv[0],
                                 .k = net->qkv[1],
                                 .v = net->qkv[2],
@@ -48,7 +53,7 @@ void samp__forward_layer(const samp__network *net, const samp__layer *l, uint32_
 {
     samp_tensor *x = net->x;
     multiply(net, SAMP_ROLE_Q, layer, n, norm(net, x, l->attn_norm), 3, l->qkv, net->qkv, false);
-    attend(net, kv_layer, kv);
+    attend(net, l, layer, kv, kv_layer);
     multiply(net, SAMP_ROLE_O, layer, n, plain(net->attended), 1, l->o, &x, true);
     multiply(net, SAMP_ROLE_GATE, layer, n, norm(net, x, l->mlp_norm), 2, l->gate_up, net->gate_up,
              false);

@@ -9,28 +9,31 @@
 
 #include <string.h>
 
-static const samp_weight **matrix_slot(samp__network *network, samp_role role, uint32_t layer,
-                                       bool rest)
+const samp_weight **samp__layer_matrix(samp__layer *layer, samp_role role)
 {
     switch (role) {
-    case SAMP_ROLE_EMBED: return &network->embed[rest];
-    case SAMP_ROLE_Q: return &network->layers[layer].qkv[0];
-    case SAMP_ROLE_K: return &network->layers[layer].qkv[1];
-    case SAMP_ROLE_V: return &network->layers[layer].qkv[2];
-    case SAMP_ROLE_O: return &network->layers[layer].o[0];
-    case SAMP_ROLE_GATE: return &network->layers[layer].gate_up[0];
-    case SAMP_ROLE_UP: return &network->layers[layer].gate_up[1];
-    case SAMP_ROLE_DOWN: return &network->layers[layer].down[0];
-    default: return &network->head[rest];
+    case SAMP_ROLE_Q: return &layer->qkv[0];
+    case SAMP_ROLE_K: return &layer->qkv[1];
+    case SAMP_ROLE_V: return &layer->qkv[2];
+    case SAMP_ROLE_O: return &layer->o[0];
+    case SAMP_ROLE_GATE: return &layer->gate_up[0];
+    case SAMP_ROLE_UP: return &layer->gate_up[1];
+    case SAMP_ROLE_DOWN: return &layer->down[0];
+    default: return NULL;
     }
 }
 
-static const samp_tensor **norm_slot(samp__network *network, samp_role role, uint32_t layer)
+const samp_tensor **samp__layer_vector(samp__layer *layer, samp_role role)
 {
     switch (role) {
-    case SAMP_ROLE_ATTN_NORM: return &network->layers[layer].attn_norm;
-    case SAMP_ROLE_MLP_NORM: return &network->layers[layer].mlp_norm;
-    default: return &network->final_norm;
+    case SAMP_ROLE_ATTN_NORM: return &layer->attn_norm;
+    case SAMP_ROLE_MLP_NORM: return &layer->mlp_norm;
+    case SAMP_ROLE_Q_BIAS: return &layer->qkv_bias[0];
+    case SAMP_ROLE_K_BIAS: return &layer->qkv_bias[1];
+    case SAMP_ROLE_V_BIAS: return &layer->qkv_bias[2];
+    case SAMP_ROLE_Q_NORM: return &layer->qk_norm[0];
+    case SAMP_ROLE_K_NORM: return &layer->qk_norm[1];
+    default: return NULL;
     }
 }
 
@@ -51,12 +54,17 @@ static samp_status load_matrix(samp__network *network, samp_model *model,
     SAMP_TRY(status);
     network->weights[network->n_weights++] = weight;
     bool rest = ref == samp_model_head_rest(model);
-    *matrix_slot(network, ref->role, ref->layer, rest) = weight;
+    const samp_weight **slot = samp_role_is_per_layer(ref->role)
+                                   ? samp__layer_matrix(&network->layers[ref->layer], ref->role)
+                               : ref->role == SAMP_ROLE_EMBED ? &network->embed[rest]
+                                                              : &network->head[rest];
+    *slot = weight;
     return SAMP_OK;
 }
 
-samp_status samp__network_upload(samp__network *network, const float *values, size_t n,
-                                 samp_tensor **out, samp_error *error)
+/* Values to the device as a new tensor. */
+static samp_status upload(samp__network *network, const float *values, size_t n, samp_tensor **out,
+                          samp_error *error)
 {
     SAMP_TRY(network->backend->tensor_create(network->device, n, out, error));
     samp_status status = network->backend->tensor_set(network->device, *out, values, n, error);
@@ -67,19 +75,26 @@ samp_status samp__network_upload(samp__network *network, const float *values, si
     return status;
 }
 
-static samp_status load_norm(samp__network *network, samp_model *model, const samp_weight_ref *ref,
-                             samp_error *error)
+samp_status samp__network_vector(samp__network *network, samp_model *model,
+                                 const samp_weight_ref *ref, samp_tensor **out, samp_error *error)
 {
-    float *values = samp_alloc(network->config.dim, sizeof *values);
+    float *values = samp_alloc(ref->layout.cols, sizeof *values);
     if (!values) return samp_fail(error, SAMP_NOMEM, "%s: out of memory", ref->name);
-    samp_tensor *tensor = NULL;
     samp_status status = samp_model_read_vector(model, ref, values, error);
-    if (status == SAMP_OK)
-        status = samp__network_upload(network, values, network->config.dim, &tensor, error);
+    if (status == SAMP_OK) status = upload(network, values, ref->layout.cols, out, error);
     samp_free(values);
-    SAMP_TRY(status);
-    network->norms[network->n_norms++] = tensor;
-    *norm_slot(network, ref->role, ref->layer) = tensor;
+    return status;
+}
+
+static samp_status load_vector(samp__network *network, samp_model *model,
+                               const samp_weight_ref *ref, samp_error *error)
+{
+    samp_tensor *tensor = NULL;
+    SAMP_TRY(samp__network_vector(network, model, ref, &tensor, error));
+    network->vectors[network->n_vectors++] = tensor;
+    *(samp_role_is_per_layer(ref->role)
+          ? samp__layer_vector(&network->layers[ref->layer], ref->role)
+          : &network->final_norm) = tensor;
     return SAMP_OK;
 }
 
@@ -94,7 +109,7 @@ static samp_status load_weights(samp__network *network, samp_model *model,
         if (samp_role_is_matrix(ref->role))
             SAMP_TRY(load_matrix(network, model, ref, error));
         else
-            SAMP_TRY(load_norm(network, model, ref, error));
+            SAMP_TRY(load_vector(network, model, ref, error));
         done += ref->layout.bytes;
         if (!samp_progress_report(progress, "load", done, total))
             return samp_fail(error, SAMP_CANCELLED, "%s: loading was cancelled",
@@ -128,13 +143,14 @@ samp_status samp__network_rope(samp__network *network, uint32_t n_positions, sam
                            n_positions);
     } else {
         samp_rope_frequencies(&network->config, frequencies);
+        double magnitude = samp_rope_magnitude(&network->config);
         for (size_t position = 0; position < n_positions; position++)
             for (size_t i = 0; i < half; i++) {
                 double angle = (double)position * frequencies[i];
-                table[(position * half + i) * 2] = (float)cos(angle);
-                table[(position * half + i) * 2 + 1] = (float)sin(angle);
+                table[(position * half + i) * 2] = (float)(magnitude * cos(angle));
+                table[(position * half + i) * 2 + 1] = (float)(magnitude * sin(angle));
             }
-        status = samp__network_upload(network, table, n, &network->rope, error);
+        status = upload(network, table, n, &network->rope, error);
     }
     samp_free(frequencies);
     samp_free(table);
@@ -158,8 +174,8 @@ samp_status samp__network_load(samp__network *network, samp_model *model, uint32
     samp__network_shape_head(network, model);
     network->layers = samp_alloc(network->config.n_layers, sizeof *network->layers);
     network->weights = samp_alloc(samp_model_count(model), sizeof *network->weights);
-    network->norms = samp_alloc(samp_model_count(model), sizeof *network->norms);
-    if (!network->layers || !network->weights || !network->norms)
+    network->vectors = samp_alloc(samp_model_count(model), sizeof *network->vectors);
+    if (!network->layers || !network->weights || !network->vectors)
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory", samp_model_folder(model));
     SAMP_TRY(load_weights(network, model, progress, error));
     SAMP_TRY(samp__network_rope(network, n_positions, error));
@@ -239,11 +255,11 @@ void samp__network_release(samp__network *network)
                               network->gate_up[1], network->last,     network->logits[0],
                               network->logits[1],  network->rope};
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) drop(network, tensors[i]);
-    for (size_t i = 0; i < network->n_norms; i++)
-        backend->tensor_release(network->device, network->norms[i]);
+    for (size_t i = 0; i < network->n_vectors; i++)
+        backend->tensor_release(network->device, network->vectors[i]);
     for (size_t i = 0; i < network->n_weights; i++)
         backend->weight_release(network->device, network->weights[i]);
-    samp_free(network->norms);
+    samp_free(network->vectors);
     samp_free(network->weights);
     samp_free(network->layers);
     *network = (samp__network){0};

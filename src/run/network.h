@@ -10,6 +10,8 @@ enum { SAMP__HEAD_PARTS = 2 };
 /* Matrices that share an input stand together: one matmul each. */
 typedef struct samp__layer {
     const samp_tensor *attn_norm, *mlp_norm; /* [dim] */
+    const samp_tensor *qkv_bias[3];          /* [heads * head_dim]; NULL: the family has none */
+    const samp_tensor *qk_norm[2];           /* [head_dim]; or NULL */
     const samp_weight *qkv[3], *o[1], *gate_up[2], *down[1];
 } samp__layer;
 
@@ -28,8 +30,8 @@ typedef struct samp__network {
     samp_tensor *rope;     /* [n_positions][head_dim/2][2]: cos, sin */
     uint64_t weight_bytes; /* read to make one token */
     samp_weight **weights; /* all matrices, for release */
-    samp_tensor **norms;   /* all norm vectors, for release */
-    size_t n_weights, n_norms;
+    samp_tensor **vectors; /* all norms and biases, for release */
+    size_t n_weights, n_vectors;
 
     uint32_t n_tokens, n_rows; /* what the tensors below have room for */
     samp_tensor *x;            /* [n_tokens][dim], the residual stream */
@@ -55,9 +57,12 @@ void samp__network_shape_head(samp__network *network, const samp_model *model);
 /* Enqueues the copy of n rows of logits, from row `row` on, to out [n][vocab_size]. */
 void samp__network_read_logits(const samp__network *network, size_t row, size_t n, float *out);
 
-/* Values to the device as a new tensor. */
-samp_status samp__network_upload(samp__network *network, const float *values, size_t n,
-                                 samp_tensor **out, samp_error *error);
+/* Where a layer keeps what has this role; NULL for roles that are no layer's. */
+const samp_weight **samp__layer_matrix(samp__layer *layer, samp_role role);
+const samp_tensor **samp__layer_vector(samp__layer *layer, samp_role role);
+/* A norm or bias of the model to the device as a new tensor. */
+samp_status samp__network_vector(samp__network *network, samp_model *model,
+                                 const samp_weight_ref *ref, samp_tensor **out, samp_error *error);
 /* Makes the table of rotations for positions 0 … n_positions-1; config is set. */
 samp_status samp__network_rope(samp__network *network, uint32_t n_positions, samp_error *error);
 

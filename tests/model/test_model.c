@@ -122,6 +122,83 @@ static void test_tied_head_is_the_embedding(void **state)
     samp_model_close(model);
 }
 
+/* A whole head taken as two weights, and rows of it read. */
+static void test_cut_head(void **state)
+{
+    fixture *f = *state;
+    samp_error error;
+    maker_shard(f->folder, "model.safetensors", &f->tensors, 4);
+    write_config(f, NULL);
+    samp_model *model = open_model(f), *whole = open_model(f);
+    size_t n = samp_model_count(model);
+    uint32_t vocab = f->config.vocab_size;
+    assert_null(samp_model_head_rest(model));
+    assert_int_equal(samp_model_cut_head(model, vocab, &error), SAMP_INVALID);
+    assert_int_equal(samp_model_cut_head(model, 0, &error), SAMP_INVALID);
+    assert_int_equal(samp_model_cut_head(model, 50, &error), SAMP_OK);
+    assert_int_equal(samp_model_cut_head(model, 50, &error), SAMP_OK);
+    assert_int_equal(samp_model_cut_head(model, 51, &error), SAMP_UNSUPPORTED);
+    assert_int_equal(samp_model_count(model), n + 1);
+    const samp_weight_ref *parts[2] = {samp_model_weight(model, SAMP_ROLE_HEAD, 0),
+                                       samp_model_head_rest(model)};
+    assert_string_equal(parts[0]->name, "lm_head.first.weight");
+    assert_string_equal(parts[1]->name, "lm_head.rest.weight");
+    assert_int_equal(parts[0]->layout.rows, 50);
+    assert_int_equal(parts[1]->layout.rows, vocab - 50);
+    assert_ptr_equal(samp_model_at(model, n), parts[1]);
+    static float all[160 * 128], rows[160 * 128];
+    void *scales[SAMP_PARTS_MAX] = {0}, *codes[SAMP_PARTS_MAX];
+    const samp_weight_ref *head = samp_model_weight(whole, SAMP_ROLE_HEAD, 0);
+    assert_int_equal(samp_model_read_rows(whole, head, 0, vocab, scales, all, &error), SAMP_OK);
+    for (int part = 0; part < 2; part++) {
+        uint64_t rows_here = parts[part]->layout.rows;
+        const float *expected = all + (part ? 50 * 128 : 0);
+        assert_int_equal(
+            samp_model_read_rows(model, parts[part], 3, rows_here - 3, scales, rows, &error),
+            SAMP_OK);
+        assert_memory_equal(rows, expected + 3 * 128, (rows_here - 3) * 128 * sizeof *rows);
+        assert_int_equal(samp_model_read_parts(model, parts[part], codes, &error), SAMP_OK);
+        for (uint64_t i = 0; i < rows_here * 128; i++)
+            assert_true(samp_bf16_to_float(((uint16_t *)codes[0])[i]) == expected[i]);
+        samp_model_free_parts(codes);
+    }
+    assert_int_equal(samp_model_read_rows(model, parts[0], 40, 11, scales, rows, &error),
+                     SAMP_INVALID);
+    samp_model_close(model);
+    samp_model_close(whole);
+}
+
+/* Files that hold it as two, and those that say so and do not. */
+static void test_stored_as_two(void **state)
+{
+    fixture *f = *state;
+    samp_tensor_spec *head = maker_find(&f->tensors, "lm_head.weight");
+    samp_tensor_spec *rest = &f->tensors.specs[f->tensors.n];
+    snprintf((char *)head->name, SAMP_TENSOR_NAME_MAX, "lm_head.first.weight");
+    snprintf(f->tensors.names[f->tensors.n], SAMP_TENSOR_NAME_MAX, "lm_head.rest.weight");
+    *rest = *head;
+    rest->name = f->tensors.names[f->tensors.n++];
+    head->shape[0] = 64, rest->shape[0] = 96;
+    maker_shard(f->folder, "model.safetensors", &f->tensors, 5);
+    write_config(
+        f, json_pack("{s:s, s:i, s:{}}", "quant_method", "samp", "first_rows", 64, "modules"));
+    samp_model *model = open_model(f);
+    assert_string_equal(samp_model_head_rest(model)->name, "lm_head.rest.weight");
+    assert_int_equal(samp_model_head_rest(model)->layout.rows, 96);
+    samp_model_close(model);
+    static const json_int_t wrong[] = {0, 160, -1, 63};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        write_config(f, json_pack("{s:s, s:I, s:{}}", "quant_method", "samp", "first_rows",
+                                  wrong[i], "modules"));
+        if (wrong[i] == 63)
+            expect(f, SAMP_MISMATCH, "lm_head.first.weight has shape [64, 128]");
+        else
+            expect(f, SAMP_CORRUPT, "first_rows");
+    }
+    write_config(f, NULL);
+    expect(f, SAMP_MISMATCH, "lm_head.weight");
+}
+
 static void test_tensors_that_do_not_fit(void **state)
 {
     fixture *f = *state;
@@ -183,7 +260,7 @@ static const bad_quantization BAD[] = {
      "\"nf4\"}}}",
      SAMP_MISMATCH, "model.layers.2.mlp.up_proj, which this model does not have"},
     {"{\"quant_method\": \"samp\", \"modules\": {\"model.norm\": {\"format\": \"nf4\"}}}",
-     SAMP_UNSUPPORTED, "norms must be floats"},
+     SAMP_UNSUPPORTED, "norms and biases must be floats"},
     {"{\"quant_method\": \"samp\", \"modules\": {\"lm_head\": {\"format\": \"nf4\"}}}",
      SAMP_MISMATCH, "has type BF16, format nf4 needs U8"},
     {"{\"quant_method\": \"samp\", \"modules\": {\"lm_head\": {\"format\": \"fp16\"}}}",
@@ -244,6 +321,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_order_and_lookup, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tied_head_is_the_embedding, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cut_head, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stored_as_two, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tensors_that_do_not_fit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_quantization_that_does_not_fit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_activation_bits, setup, teardown),

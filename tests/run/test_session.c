@@ -247,10 +247,12 @@ static void test_not_finite(void **state)
     samp_prng prng = {1};
     tiny_file file = {0};
     char *broken = tiny_folder();
-    for (int role = 0; role < SAMP_ROLE_HEAD; role++)
+    for (int role = 0; role < SAMP_ROLE_HEAD; role++) {
+        if (!samp_role_present((samp_role)role, &config)) continue;
         for (uint32_t layer = 0; layer < (samp_role_is_per_layer((samp_role)role) ? 2u : 1u);
              layer++)
             tiny_weight(&file, &config, (samp_role)role, layer, &prng);
+    }
     ((float *)file.tensors[0].bytes)[7 * 96] = 3e38f; /* row 7 of the embedding */
     ((float *)file.tensors[0].bytes)[7 * 96 + 1] = -3e38f;
     tiny_commit(&file, broken);

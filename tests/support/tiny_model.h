@@ -177,7 +177,7 @@ static inline void tiny_write(const char *folder, const samp_config *config, uin
     samp_prng prng = {seed};
     tiny_file file = {0};
     for (int role = 0; role < SAMP_ROLE_COUNT; role++) {
-        if (role == SAMP_ROLE_HEAD && config->tied_embeddings) continue;
+        if (!samp_role_present((samp_role)role, config)) continue;
         uint32_t n = samp_role_is_per_layer((samp_role)role) ? config->n_layers : 1;
         for (uint32_t layer = 0; layer < n; layer++)
             tiny_weight(&file, config, (samp_role)role, layer, &prng);
@@ -215,23 +215,27 @@ static inline void tiny_encode(tiny_file *file, samp_model *model, const samp_we
     samp_free(w);
 }
 
-/* Copies a model with every matrix in `format`; norms stay fp32. */
-static inline void tiny_quantize(const char *from, const char *to, samp_format_id format,
-                                 int activation_bits)
+/* Copies a model with every matrix in `format`, but for the head's first `first_rows` rows, which
+ * are a weight of their own in `first` (first_rows 0: they are not); norms stay fp32. */
+static inline void tiny_quantize_cut(const char *from, const char *to, samp_format_id format,
+                                     int activation_bits, uint64_t first_rows,
+                                     samp_format_id first)
 {
     samp_error error;
     samp_model *model;
     tiny_file file = {0};
     tiny_check(samp_model_open(&model, from, &error), &error);
+    if (first_rows) tiny_check(samp_model_cut_head(model, first_rows, &error), &error);
     size_t n = samp_model_count(model);
     const samp_format **formats = samp_alloc(n, sizeof *formats);
     int *bits = samp_alloc(n, sizeof *bits);
     for (size_t i = 0; i < n; i++) {
         const samp_weight_ref *ref = samp_model_at(model, i);
+        bool own = first_rows && ref == samp_model_weight(model, SAMP_ROLE_HEAD, 0);
         bool matrix = samp_role_is_matrix(ref->role);
-        if (matrix) formats[i] = samp_format_get(format);
+        if (matrix) formats[i] = samp_format_get(own ? first : format);
         bits[i] = activation_bits;
-        tiny_encode(&file, model, ref, samp_format_get(matrix ? format : SAMP_FORMAT_FP32));
+        tiny_encode(&file, model, ref, matrix ? formats[i] : samp_format_get(SAMP_FORMAT_FP32));
     }
     tiny_commit(&file, to);
     json_t *json = samp_config_json(samp_model_config(model), "float32");
@@ -241,6 +245,12 @@ static inline void tiny_quantize(const char *from, const char *to, samp_format_i
     samp_free(bits);
     samp_free(formats);
     samp_model_close(model);
+}
+
+static inline void tiny_quantize(const char *from, const char *to, samp_format_id format,
+                                 int activation_bits)
+{
+    tiny_quantize_cut(from, to, format, activation_bits, 0, format);
 }
 
 #endif
