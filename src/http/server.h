@@ -126,6 +126,8 @@ samp_http_exchange *samp_http_exchange_retain(samp_http_exchange *exchange); /* 
 void samp_http_exchange_release(samp_http_exchange *exchange);
 const samp_http_request *samp_http_exchange_request(const samp_http_exchange *exchange);
 const char *samp_http_exchange_peer(const samp_http_exchange *exchange);
+/* Which of options.addresses it came by. */
+size_t samp_http_exchange_address(const samp_http_exchange *exchange);
 /* The client left, or was cut; a cheap look for loops that make tokens. */
 bool samp_http_exchange_gone(const samp_http_exchange *exchange);
 /* Bytes the client has not taken yet. */
