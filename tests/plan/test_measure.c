@@ -162,11 +162,12 @@ static double *read_products(samp_safetensors *file, const samp_sensitivity_grou
     float *moment = samp_alloc(n, sizeof *moment);
     double *a = samp_alloc(n * n, sizeof *a), *d = samp_alloc(n, sizeof *d),
            *h = samp_alloc(n * n, sizeof *h), damping = 0;
-    snprintf(name, sizeof name, "%s.moment", group->name);
+    const char *input = group->kind == SAMP_GROUP_HEAD ? "head" : group->name;
+    snprintf(name, sizeof name, "%s.moment", input);
     const samp_tensor_info *info = samp_safetensors_find(file, name);
     assert_non_null(info);
     OK(samp_safetensors_read(file, info, 0, moment, n * sizeof *moment, e));
-    snprintf(name, sizeof name, "%s.feedback", group->name);
+    snprintf(name, sizeof name, "%s.feedback", input);
     info = samp_safetensors_find(file, name);
     assert_true((info != NULL) == (group->kind != SAMP_GROUP_EMBED));
     if (info) {
@@ -209,12 +210,14 @@ static void errors_equal_a_direct_computation(void **state)
     samp_error error;
     samp_measure_options options = options_for("errors");
     options.moments_path = in_scratch("errors.safetensors");
+    options.first_ids = 20; /* of 203: the head is two groups */
     assert_int_equal(measure_with(&options, &s, &error), SAMP_OK);
     samp_model *model;
     samp_safetensors *moments;
     OK(samp_model_open(&model, folder, e));
+    OK(samp_model_cut_head(model, options.first_ids, e));
     OK(samp_safetensors_open(&moments, options.moments_path, e));
-    assert_int_equal(s.n_groups, config.n_layers * 4 + (config.tied_embeddings ? 1 : 2));
+    assert_int_equal(s.n_groups, config.n_layers * 4 + 3);
     for (size_t g = 0; g < s.n_groups; g++) {
         const samp_sensitivity_group *group = &s.groups[g];
         uint64_t cols = group->cols;
@@ -282,6 +285,44 @@ static void sensitivity_makes_sense_and_reads_back(void **state)
     samp_sensitivity_release(&again);
 }
 
+/* Of a tied model each part of the head is embedding and head of its ids; as one or as two, the head
+ * costs about the same, and all other groups exactly the same. */
+static void a_cut_head_costs_what_the_whole_costs(void **state)
+{
+    (void)state;
+    samp_sensitivity whole, parts;
+    samp_error error;
+    samp_config saved_config = config;
+    config.tied_embeddings = true;
+    tiny_write(folder, &config, 12);
+    samp_measure_options options = options_for("tied");
+    assert_int_equal(measure_with(&options, &whole, &error), SAMP_OK);
+    options.first_ids = 25;
+    options.moments_path = in_scratch("tied.safetensors");
+    assert_int_equal(measure_with(&options, &parts, &error), SAMP_OK);
+    size_t n = whole.n_groups;
+    assert_int_equal(parts.n_groups, n + 1);
+    assert_string_equal(whole.groups[n - 1].name, "head");
+    assert_string_equal(parts.groups[n - 1].name, "head.first");
+    assert_string_equal(parts.groups[n].name, "head.rest");
+    assert_string_equal(parts.groups[n].weights[0], "model.embed_tokens.rest.weight");
+    assert_string_equal(whole.model_digest, parts.model_digest);
+    for (size_t g = 0; g + 1 < n; g++) assert_true(whole.groups[g].alpha == parts.groups[g].alpha);
+    const samp_format_id base = SAMP_FORMAT_NF4A;
+    double one = choice_of(&whole.groups[n - 1], base)->kl,
+           two[] = {choice_of(&parts.groups[n - 1], base)->kl,
+                    choice_of(&parts.groups[n], base)->kl};
+    assert_true(two[0] > 0 && two[1] > 0);
+    assert_true((two[0] + two[1]) / one > .6 && (two[0] + two[1]) / one < 1.6);
+    assert_int_equal(choice_of(&whole.groups[n - 1], SAMP_FORMAT_INT8)->bytes,
+                     choice_of(&parts.groups[n - 1], SAMP_FORMAT_INT8)->bytes +
+                         choice_of(&parts.groups[n], SAMP_FORMAT_INT8)->bytes);
+    samp_sensitivity_release(&whole);
+    samp_sensitivity_release(&parts);
+    config = saved_config;
+    tiny_write(folder, &config, 11);
+}
+
 static void bad_input_is_refused(void **state)
 {
     (void)state;
@@ -302,6 +343,7 @@ int main(void)
                                        cmocka_unit_test(a_stopped_run_goes_on),
                                        cmocka_unit_test(errors_equal_a_direct_computation),
                                        cmocka_unit_test(sensitivity_makes_sense_and_reads_back),
+                                       cmocka_unit_test(a_cut_head_costs_what_the_whole_costs),
                                        cmocka_unit_test(bad_input_is_refused)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

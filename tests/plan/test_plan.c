@@ -218,6 +218,53 @@ static void json_names_every_module(void **state)
     samp_plan_release(&plan);
 }
 
+/* The head as two groups, the first an eighth as many rows, as sensitive as the rest: pins for
+ * "head" mean both; one weight again when both got the same, else two modules and where it is cut. */
+static void a_cut_head_is_two_modules_or_one(void **state)
+{
+    (void)state;
+    static samp_sensitivity_group cut[GROUPS + 1];
+    static char parts[2][1][96] = {{"lm_head.first.weight"}, {"lm_head.rest.weight"}};
+    memcpy(cut, groups, sizeof groups);
+    samp_sensitivity_choice few[FORMATS];
+    cut[GROUPS] = cut[GROUPS - 1];
+    for (size_t f = 0; f < FORMATS; f++) {
+        few[f] = choices[GROUPS - 1][f];
+        few[f].bytes /= 8;
+    }
+    cut[GROUPS - 1].choices = few, cut[GROUPS - 1].rows = 80;
+    for (int i = 0; i < 2; i++) {
+        cut[GROUPS - 1 + i].weights = parts[i];
+        snprintf(cut[GROUPS - 1 + i].name, 40, i ? "head.rest" : "head.first");
+    }
+    samp_sensitivity two = s;
+    two.groups = cut, two.n_groups = GROUPS + 1;
+    samp_plan plan;
+    samp_plan_options o = {.max_bytes = 560000};
+    assert_int_equal(samp_plan_make(&plan, &two, &o, &error), SAMP_OK);
+    assert_ptr_not_equal(plan.entries[GROUPS - 1].choice->format,
+                         plan.entries[GROUPS].choice->format);
+    json_t *root = samp_plan_json(&plan, &two, &o);
+    assert_int_equal(json_integer_value(json_object_get(root, "first_rows")), 80);
+    const json_t *modules = json_object_get(root, "modules");
+    assert_int_equal(json_object_size(modules), GROUPS + 1);
+    assert_non_null(json_object_get(modules, "lm_head.first"));
+    assert_non_null(json_object_get(modules, "lm_head.rest"));
+    json_decref(root);
+    samp_plan_release(&plan);
+    o = (samp_plan_options){.n_pins = 1};
+    assert_int_equal(samp_plan_pin_parse("head=int6", &o.pins[0], &error), SAMP_OK);
+    assert_int_equal(samp_plan_make(&plan, &two, &o, &error), SAMP_OK);
+    root = samp_plan_json(&plan, &two, &o);
+    assert_null(json_object_get(root, "first_rows"));
+    modules = json_object_get(root, "modules");
+    assert_int_equal(json_object_size(modules), GROUPS);
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(modules, "lm_head"), "format")), "int6");
+    json_decref(root);
+    samp_plan_release(&plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(budget_is_kept_and_spent_where_it_pays),
@@ -226,6 +273,7 @@ int main(void)
                                        cmocka_unit_test(hardware_decides_what_may_be_chosen),
                                        cmocka_unit_test(attention_counts_against_the_limit),
                                        cmocka_unit_test(front_falls_with_bytes),
-                                       cmocka_unit_test(json_names_every_module)};
+                                       cmocka_unit_test(json_names_every_module),
+                                       cmocka_unit_test(a_cut_head_is_two_modules_or_one)};
     return cmocka_run_group_tests(tests, make, NULL);
 }

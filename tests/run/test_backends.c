@@ -97,12 +97,55 @@ static void test_even_shapes(void **state)
     compare_all(&config);
 }
 
+/* Logits of a model in int8 whose head is cut after `first_rows` rows, those in `first`. */
+static float *cut_logits(const char *plain, samp_format_id first, uint64_t first_rows,
+                         const char *backend)
+{
+    char *folder = tiny_folder();
+    tiny_quantize_cut(plain, folder, SAMP_FORMAT_INT8, 16, first_rows, first);
+    float *logits = batched_logits(folder, (samp_session_options){.backend = backend});
+    tiny_remove(folder);
+    return logits;
+}
+
+/* A head in two weights is the same as one where both have its format, and where they do not, each
+ * part is that of a head all in it; on both backends, tied and not. */
+static void test_head_in_two_weights(void **state)
+{
+    (void)state;
+    enum { FIRST = 24 };
+    for (int tied = 0; tied < 2; tied++) {
+        samp_config config = tiny_config_even();
+        config.vocab_size = 71;
+        config.tied_embeddings = tied;
+        char *plain = tiny_folder();
+        tiny_write(plain, &config, 6);
+        size_t n = SEQUENCES * LENGTH * config.vocab_size;
+        float *whole = cut_logits(plain, SAMP_FORMAT_INT8, 0, NULL),
+              *same = cut_logits(plain, SAMP_FORMAT_INT8, FIRST, NULL),
+              *mixed = cut_logits(plain, SAMP_FORMAT_NF4, FIRST, NULL),
+              *reference = cut_logits(plain, SAMP_FORMAT_NF4, FIRST, "reference");
+        assert_memory_equal(same, whole, n * sizeof *whole);
+        assert_memory_equal(mixed, reference, n * sizeof *mixed);
+        size_t differ = 0;
+        for (size_t i = 0; i < LENGTH * config.vocab_size && !tied; i++) {
+            bool first = i % config.vocab_size < FIRST;
+            differ += first && mixed[i] != whole[i];
+            if (!first) assert_true(mixed[i] == whole[i]);
+        }
+        assert_true(tied || differ > LENGTH * FIRST / 2);
+        samp_free(whole), samp_free(same), samp_free(mixed), samp_free(reference);
+        tiny_remove(plain);
+    }
+}
+
 int main(void)
 {
     setenv("SAMP_BACKEND_PATH", SAMP_BUILD, 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_odd_shapes),
         cmocka_unit_test(test_even_shapes),
+        cmocka_unit_test(test_head_in_two_weights),
     };
     return cmocka_run_group_tests_name("run/backends", tests, NULL, NULL);
 }
