@@ -98,11 +98,21 @@ static void let_go(samp_http_connection *connection, samp_http_exchange *exchang
     connection->holding = false;
 }
 
+/* An answer that was cut ends in a reset: the client must not take it for whole, and the system
+ * need not keep what it would not read. */
+static void reset_on_close(const samp_http_connection *connection)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(bufferevent_getfd(connection->stream), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
 void samp__http_connection_close(samp_http_connection *connection, const char *reason)
 {
     samp_http_server *server = connection->server;
     samp_http_exchange *exchange = connection->exchange;
     unlink_connection(connection);
+    if (exchange && samp__http_exchange_answer(exchange) != SAMP__ANSWER_NONE)
+        reset_on_close(connection);
     bufferevent_setcb(connection->stream, NULL, NULL, NULL, NULL);
     evbuffer_remove_cb(bufferevent_get_output(connection->stream), output_changed, connection);
     evbuffer_remove_cb(bufferevent_get_input(connection->stream), input_changed, connection);
