@@ -126,12 +126,12 @@ static void plan_answers(samp_engine *engine, budget *left)
     uint32_t n_answering = 0;
     for (uint32_t i = 0; i < engine->n_running; i++)
         n_answering += samp__job_is_answering(engine->running[i]);
+    left->tokens -= n_answering; /* guesses take what answers leave */
     double cost = samp__pace_guess_cost(&engine->pace, n_answering);
     for (uint32_t i = 0; i < engine->n_running; i++) { /* reserve_for may shorten it */
         samp__job *job = engine->running[i];
         if (!samp__job_is_answering(job)) continue;
         if (!reserve_for(engine, job, samp_sequence_kv_needed(job->sequence, 1))) break;
-        left->tokens--;
         job->n_guesses = guess(engine, job, cost, left);
         left->tokens -= job->n_guesses;
         left->guessed_rows -= job->n_guesses;

@@ -60,8 +60,10 @@ static inline samp_sink record_sink(record *r)
     return (samp_sink){record_token, record_prompt, record_end, r};
 }
 
+/* One thread unless said otherwise: results are the same, and tests run side by side. */
 static inline samp_engine *engine_on(const char *folder, samp_engine_options options)
 {
+    if (options.session.n_threads == 0) options.session.n_threads = 1;
     samp_model *model;
     samp_engine *engine;
     OK(samp_model_open(&model, folder, e));
@@ -110,12 +112,13 @@ static inline samp_engine_stats finish_engine(samp_engine *engine)
 
 /* The request computed the plain way into *out (tokens, logprobs, prompt_logprobs); ends at `eos`
  * and max_tokens. */
-static inline void oracle(const char *folder, const samp_request *request, int32_t eos, record *out)
+static inline void oracle(samp_session *session, const samp_request *request, int32_t eos,
+                          record *out)
 {
-    samp_session *session = session_on(folder, (samp_session_options){.n_threads = 1});
     size_t vocab = vocab_of(session);
     uint32_t n = request->n_prompt;
     float *logits = samp_alloc(n * vocab, sizeof *logits), *row = logits + (n - 1) * vocab;
+    float *kept = samp_alloc(vocab, sizeof *kept);
     samp_sequence *sequence = sequence_on(session);
     samp_sampler *sampler;
     *out = (record){0};
@@ -128,11 +131,9 @@ static inline void oracle(const char *folder, const samp_request *request, int32
                 .log_probability;
     out->n_prompt = n;
     while (out->n_tokens < request->max_tokens) {
-        float *kept = samp_alloc(vocab, sizeof *kept);
         memcpy(kept, row, vocab * sizeof *row);
         int32_t token = samp_sampler_next(sampler, row);
         out->logprobs[out->n_tokens] = samp_score_position(kept, vocab, token).log_probability;
-        samp_free(kept);
         out->tokens[out->n_tokens++] = token;
         samp_sampler_accept(sampler, token, true);
         if (token == eos || out->n_tokens == request->max_tokens) break;
@@ -141,14 +142,51 @@ static inline void oracle(const char *folder, const samp_request *request, int32
     }
     samp_sampler_release(sampler);
     samp_sequence_release(session, sequence);
+    samp_free(kept);
     samp_free(logits);
-    samp_session_close(session);
+}
+
+/* A request that holds the engine's thread in its first token until the gate is opened, so that what
+ * a test submits meanwhile arrives at once. */
+typedef struct gate {
+    atomic_bool is_reached, is_open;
+    record record;
+    int32_t prompt;
+} gate;
+
+static inline bool gate_token(void *context, const samp_token_event *event)
+{
+    gate *g = context;
+    atomic_store(&g->is_reached, true);
+    while (!atomic_load(&g->is_open)) pause_briefly();
+    return record_token(&g->record, event);
+}
+
+static inline void gate_end(void *context, const samp_end *end)
+{
+    record_end(&((gate *)context)->record, end);
+}
+
+/* Returns when the thread stands in the gate. It generates n tokens once it is open. */
+static inline void gate_close(samp_engine *engine, gate *g, uint32_t n)
+{
+    samp_request request = samp_request_defaults();
+    samp_ticket ticket;
+    *g = (gate){.prompt = 5};
+    request.prompt = &g->prompt;
+    request.n_prompt = 1;
+    request.max_tokens = n;
+    request.ignore_eos = true;
+    request.sink = (samp_sink){gate_token, NULL, gate_end, g};
+    OK(samp_engine_submit(engine, &request, &ticket, e));
+    while (!atomic_load(&g->is_reached)) pause_briefly();
 }
 
 /* Same tokens, same log-probabilities, bit for bit. */
 static inline void expect_record(const record *got, const record *wanted)
 {
     assert_int_equal(got->n_ends, 1);
+    if (got->end.finish == SAMP_FINISH_ERROR) fail_msg("%s", got->message);
     assert_int_equal(got->n_tokens, wanted->n_tokens);
     assert_int_equal(got->end.n_generated, wanted->n_tokens);
     assert_memory_equal(got->tokens, wanted->tokens, got->n_tokens * sizeof *got->tokens);
