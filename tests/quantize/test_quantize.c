@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { FIRST_ROWS = 37 }; /* of a head that a plan cuts */
+
 typedef struct fixture {
     char root[256], source[512], out[512];
 } fixture;
@@ -79,6 +81,9 @@ static float *direct(const samp_format *format, const samp_layout *layout, const
 static void compare_with_direct(const fixture *f)
 {
     samp_model *source = open_model(f->source), *made = open_model(f->out);
+    samp_error error = {0};
+    if (samp_model_head_rest(made))
+        assert_int_equal(samp_model_cut_head(source, FIRST_ROWS, &error), SAMP_OK);
     assert_int_equal(samp_model_count(source), samp_model_count(made));
     for (size_t i = 0; i < samp_model_count(made); i++) {
         const samp_weight_ref *weight = samp_model_at(made, i);
@@ -129,6 +134,42 @@ static void test_every_format_in_a_plan(void **state)
     samp_model *made = open_model(f->out);
     assert_int_equal(samp_model_at(made, 0)->activation_bits, 8);
     samp_model_close(made);
+    json_decref(plan);
+}
+
+/* Any two formats for the parts of a head, and no plan for a part without the other. */
+static void test_cut_head_in_a_plan(void **state)
+{
+    fixture *f = *state;
+    for (int tied = 0; tied < 2; tied++) {
+        maker_shape shape = MAKER_TINY;
+        shape.tied = tied;
+        samp_error error;
+        maker_must(samp_remove_folder(f->source, &error), &error);
+        maker_model(f->source, shape, 3);
+        const char *head = tied ? "model.embed_tokens" : "lm_head";
+        for (int id = 0; id < SAMP_FORMAT_COUNT; id++) {
+            char first[64], rest[64];
+            snprintf(first, sizeof first, "%s.first", head);
+            snprintf(rest, sizeof rest, "%s.rest", head);
+            json_t *plan =
+                json_pack("{s:i, s:{s:{s:s}, s:{s:s}}}", "first_rows", FIRST_ROWS, "modules", first,
+                          "format", samp_format_get((samp_format_id)id)->name, rest, "format",
+                          samp_format_get((samp_format_id)((id + 5) % SAMP_FORMAT_COUNT))->name);
+            quantize(f, &(samp_quantize_options){.plan = plan, .force = true, .n_threads = 1});
+            compare_with_direct(f);
+            json_decref(plan);
+        }
+    }
+    samp_error error = {0};
+    json_t *plan = json_pack("{s:{s:{s:s}}}", "modules", "lm_head.first", "format", "int8");
+    samp_quantize_options options = {.plan = plan, .force = true, .n_threads = 1};
+    assert_int_equal(samp_quantize(f->source, f->out, &options, NULL, &error), SAMP_MISMATCH);
+    json_decref(plan);
+    plan = json_pack("{s:i, s:{}}", "first_rows", 160, "modules");
+    options.plan = plan;
+    assert_int_equal(samp_quantize(f->source, f->out, &options, NULL, &error), SAMP_INVALID);
+    assert_non_null(strstr(error.message, "160"));
     json_decref(plan);
 }
 
@@ -335,6 +376,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_recipes_equal_direct_encoding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_format_in_a_plan, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cut_head_in_a_plan, setup, teardown),
         cmocka_unit_test_setup_teardown(test_samp_recipe_costs_what_the_table_says, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_threads_and_shards_do_not_matter, setup, teardown),
