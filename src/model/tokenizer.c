@@ -116,6 +116,8 @@ samp_status samp_tokenizer_encode(const samp_tokenizer *t, const char *text, siz
         .tokenizer = t, .out = out, .error = error, .parse_special = options.parse_special};
     samp_status status = cut_added(&scratch, &t->raw, text, n, options.marks, true, encode_raw);
     samp__scratch_release(&scratch);
+    if (status == SAMP_OK && options.add_eos && t->add_eos && t->eos >= 0)
+        status = samp_tokens_push(out, t->eos, error);
     if (status != SAMP_OK) out->count = before;
     return status;
 }

@@ -190,6 +190,7 @@ static samp_status read_special(samp_tokenizer *t, const samp_gguf *gguf, samp_e
     SAMP_TRY(read_token_id(t, gguf, "tokenizer.ggml.padding_token_id", &t->pad, error));
     SAMP_TRY(read_token_id(t, gguf, "tokenizer.ggml.unknown_token_id", &t->unk_name, error));
     samp_gguf_bool(gguf, "tokenizer.ggml.add_bos_token", &t->add_bos);
+    samp_gguf_bool(gguf, "tokenizer.ggml.add_eos_token", &t->add_eos);
     SAMP_TRY(read_template(t, gguf, "tokenizer.chat_template", &t->chat_template, error));
     return read_template(t, gguf, "tokenizer.chat_template.tool_use", &t->tool_template, error);
 }
@@ -213,7 +214,7 @@ static samp_status read_sentencepiece(samp_tokenizer *t, const samp_gguf *gguf,
     samp_gguf_bool(gguf, "tokenizer.ggml.add_space_prefix", &add_space_prefix);
     t->byte_fallback = t->fuse_unk = t->add_bos = true;
     t->unk_name = 0;
-    *pipeline = samp__sentencepiece_pipeline(add_space_prefix);
+    *pipeline = samp__sentencepiece_pipeline(add_space_prefix, true);
     return read_scores(t, gguf, merges, error);
 }
 

@@ -1,7 +1,7 @@
 /* Inside of the tokenizer, for src/model/tokenizer_*.c only.
  *
- * A tokenizer is built by one of the readers (tokenizer_json.c, tokenizer_gguf.c,
- * tokenizer_llama2c.c) in three steps: tokens into the vocabulary, merges into a table keyed by a
+ * A tokenizer is built by one of the readers (tokenizer_json.c, tokenizer_model.c,
+ * tokenizer_gguf.c, tokenizer_llama2c.c) in three steps: tokens into the vocabulary, merges into a table keyed by a
  * pair of ids, and a pipeline described as in Hugging Face's tokenizer.json. After
  * samp__tokenizer_finish nothing changes any more, so that several threads may use it.
  *
@@ -165,7 +165,7 @@ struct samp_tokenizer {
     bool strip_leading_space;       /* decoding drops one space at the start of the whole text */
 
     int32_t bos, eos, pad, unk_name; /* named by the configuration; -1 none */
-    bool add_bos;
+    bool add_bos, add_eos;
     const char *chat_template, *tool_template; /* NULL none */
 
     /* The pipeline as tokenizer.json describes it; NULL is JSON's null. */
@@ -224,10 +224,11 @@ typedef struct samp__scratch {
 /* Makes room for n tokens of ids 0 … n-1. */
 samp_status samp__vocabulary_begin(samp_tokenizer *t, uint64_t n, const char *where,
                                    samp_error *error);
-/* Sets a token; its id must be free. Copies the text. */
+/* Sets a token; its id must be free. Copies the text. After samp__vocabulary_index it is found, too.
+ */
 samp_status samp__vocabulary_put(samp_tokenizer *t, uint32_t id, const char *text, size_t n,
                                  uint32_t flags, const char *where, samp_error *error);
-/* After the last token: makes by_text. Of tokens with one text the first is found. */
+/* After the model's tokens: makes by_text. Of tokens with one text the first is found. */
 samp_status samp__vocabulary_index(samp_tokenizer *t, samp_error *error);
 /* After merges, added tokens and decoder are known: bytes of every token and the symbol tables. */
 samp_status samp__vocabulary_finish(samp_tokenizer *t, samp_error *error);
@@ -273,6 +274,16 @@ samp_status samp__transforms_marks(const samp__transforms *list, bool first, con
 /* Makes t->added from the tokens with SAMP__TOKEN_ADDED, for readers whose format has no such list.
  */
 samp_status samp__added_from_flags(samp_tokenizer *t, const char *where, samp_error *error);
+/* An id of a document, 0 to SAMP__VOCAB_MAX - 1. */
+samp_status samp__read_id(const json_t *value, const char *text, const char *where, uint32_t *id,
+                          samp_error *error);
+/* Raises *highest to the highest id that a list of added tokens or a configuration names. */
+samp_status samp__added_highest(const json_t *list, const json_t *config, uint32_t *highest,
+                                const char *where, samp_error *error);
+/* Appends the tokens of tokenizer.json's list and of tokenizer_config.json to t->added; either may
+ * be NULL. After samp__vocabulary_index. */
+samp_status samp__added_read(samp_tokenizer *t, const json_t *list, const json_t *config,
+                             const char *where, samp_error *error);
 /* Makes the tries from t->added. */
 samp_status samp__added_finish(samp_tokenizer *t, const char *where, samp_error *error);
 /* A match of an added token in text[from..n): false when there is none. Special ones match with
@@ -310,14 +321,21 @@ samp_status samp__pipeline_read(samp_tokenizer *t, const json_t *root, const cha
                                 samp_error *error);
 
 /* The pipeline of Llama's SentencePiece tokenizers, as tokenizer.json has it; NULL when out of
- * memory. */
-json_t *samp__sentencepiece_pipeline(bool add_space_prefix);
+ * memory. `legacy`: the space in front stands in every text between added tokens, and not in the
+ * first only. */
+json_t *samp__sentencepiece_pipeline(bool add_space_prefix, bool legacy);
 
 /* An empty tokenizer: no tokens, no special ids. */
 samp_status samp__tokenizer_new(samp_tokenizer **out, samp_error *error);
 /* The last step of every reader: merges table, token bytes, added tokens. Releases the list. */
 samp_status samp__tokenizer_finish(samp_tokenizer *t, samp__merge_list *merges, const char *where,
                                    samp_error *error);
+/* The readers behind samp_tokenizer_parse and samp_tokenizer_load; config is tokenizer_config.json
+ * with what the files beside it say, or NULL. */
+samp_status samp__tokenizer_from_json(samp_tokenizer **out, const char *json, size_t n,
+                                      const json_t *config, const char *where, samp_error *error);
+samp_status samp__tokenizer_from_model(samp_tokenizer **out, const void *bytes, size_t n,
+                                       const json_t *config, const char *where, samp_error *error);
 /* Reads bos, eos, chat template … from tokenizer_config.json. */
 samp_status samp__tokenizer_configure(samp_tokenizer *t, const json_t *config, const char *where,
                                       samp_error *error);

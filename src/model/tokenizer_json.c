@@ -1,5 +1,5 @@
-/* Reads tokenizer.json (Hugging Face's tokenizers library), model type BPE.
- * The document is released at the end; the tokenizer keeps copies, and references to the four parts
+/* Reads tokenizer.json (Hugging Face's tokenizers library), model type BPE; `config` is what
+ * tokenizer_config.json says, and may add tokens (tokenizer_added_json.c). The document is released at the end; the tokenizer keeps copies, and references to the four parts
  * of the pipeline. What is not supported is refused by name. */
 #include "model/tokenizer_internal.h"
 
@@ -25,39 +25,20 @@ static samp_status refuse_variants(const json_t *model, const char *where, samp_
     return SAMP_OK;
 }
 
-static samp_status read_id(const json_t *value, const char *text, const char *where, uint32_t *id,
-                           samp_error *error)
-{
-    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-        json_integer_value(value) >= SAMP__VOCAB_MAX)
-        return samp_fail(error, SAMP_CORRUPT,
-                         "%s: the id of \"%.40s\" is not an integer from 0 to %d", where, text,
-                         SAMP__VOCAB_MAX - 1);
-    *id = (uint32_t)json_integer_value(value);
-    return SAMP_OK;
-}
-
 /* Checks all ids, and makes room for the vocabulary. */
-static samp_status begin(samp_tokenizer *t, json_t *vocab, const json_t *added, const char *where,
-                         samp_error *error)
+static samp_status begin(samp_tokenizer *t, json_t *vocab, const json_t *added,
+                         const json_t *config, const char *where, samp_error *error)
 {
     uint32_t id = 0, highest = 0;
     const char *text;
     json_t *value;
     json_object_foreach(vocab, text, value)
     {
-        SAMP_TRY(read_id(value, text, where, &id, error));
-        if (id > highest) highest = id;
-    }
-    size_t i;
-    json_array_foreach(added, i, value)
-    {
-        text = "";
-        SAMP_TRY(samp_json_string(value, "content", true, &text, where, error));
-        SAMP_TRY(read_id(json_object_get(value, "id"), text, where, &id, error));
+        SAMP_TRY(samp__read_id(value, text, where, &id, error));
         if (id > highest) highest = id;
     }
     size_t count = json_object_size(vocab) + json_array_size(added);
+    SAMP_TRY(samp__added_highest(added, config, &highest, where, error));
     if (count == 0 || highest / 4 > count + 16384)
         return samp_fail(error, SAMP_CORRUPT,
                          "%s: the highest id is %u, but there are only %zu tokens", where, highest,
@@ -74,54 +55,6 @@ static samp_status read_vocab(samp_tokenizer *t, json_t *vocab, const char *wher
     {
         uint32_t id = (uint32_t)json_integer_value(value);
         SAMP_TRY(samp__vocabulary_put(t, id, text, strlen(text), SAMP__TOKEN_MODEL, where, error));
-    }
-    return SAMP_OK;
-}
-
-static samp_status read_added_token(samp_tokenizer *t, const json_t *item, const json_t *vocab,
-                                    samp__added *added, const char *where, samp_error *error)
-{
-    const char *text = "";
-    uint32_t id = 0;
-    SAMP_TRY(samp_json_string(item, "content", true, &text, where, error));
-    SAMP_TRY(read_id(json_object_get(item, "id"), text, where, &id, error));
-    SAMP_TRY(samp_json_bool(item, "special", false, &added->special, where, error));
-    SAMP_TRY(samp_json_bool(item, "lstrip", false, &added->lstrip, where, error));
-    SAMP_TRY(samp_json_bool(item, "rstrip", false, &added->rstrip, where, error));
-    SAMP_TRY(samp_json_bool(item, "single_word", false, &added->single_word, where, error));
-    added->normalized = !added->special;
-    SAMP_TRY(samp_json_bool(item, "normalized", false, &added->normalized, where, error));
-
-    uint32_t flags = SAMP__TOKEN_ADDED | (added->special ? SAMP__TOKEN_SPECIAL : 0u);
-    const json_t *known = json_object_get(vocab, text);
-    if (known && json_integer_value(known) != (json_int_t)id)
-        return samp_fail(error, SAMP_CORRUPT,
-                         "%s: added token \"%.40s\" has the id %u, in the vocabulary %lld", where,
-                         text, id, (long long)json_integer_value(known));
-    if (known)
-        t->tokens[id].flags |= flags;
-    else
-        SAMP_TRY(samp__vocabulary_put(t, id, text, strlen(text), flags, where, error));
-    added->id = (int32_t)id;
-    added->content = t->tokens[id].text;
-    added->n = t->tokens[id].n_text;
-    return SAMP_OK;
-}
-
-static samp_status read_added(samp_tokenizer *t, const json_t *list, const json_t *vocab,
-                              const char *where, samp_error *error)
-{
-    size_t n = json_array_size(list), i;
-    const json_t *item;
-    if (n > SAMP__ADDED_MAX)
-        return samp_fail(error, SAMP_LIMIT, "%s: %zu added tokens, at most %d are accepted", where,
-                         n, SAMP__ADDED_MAX);
-    t->added = samp_arena_alloc(&t->arena, n, sizeof *t->added);
-    if (!t->added) return samp_fail(error, SAMP_NOMEM, "%s: out of memory for added tokens", where);
-    json_array_foreach(list, i, item)
-    {
-        SAMP_TRY(read_added_token(t, item, vocab, &t->added[i], where, error));
-        t->n_added++;
     }
     return SAMP_OK;
 }
@@ -155,8 +88,8 @@ static samp_status read_merges(samp_tokenizer *t, const json_t *merges, samp__me
     return SAMP_OK;
 }
 
-static samp_status read_model(samp_tokenizer *t, const json_t *root, samp__merge_list *merges,
-                              const char *where, samp_error *error)
+static samp_status read_model(samp_tokenizer *t, const json_t *root, const json_t *config,
+                              samp__merge_list *merges, const char *where, samp_error *error)
 {
     const json_t *model = json_object_get(root, "model"),
                  *added = json_object_get(root, "added_tokens");
@@ -172,10 +105,10 @@ static samp_status read_model(samp_tokenizer *t, const json_t *root, samp__merge
     SAMP_TRY(samp_json_bool(model, "byte_fallback", false, &t->byte_fallback, where, error));
     SAMP_TRY(samp_json_bool(model, "fuse_unk", false, &t->fuse_unk, where, error));
     SAMP_TRY(samp_json_bool(model, "ignore_merges", false, &t->ignore_merges, where, error));
-    SAMP_TRY(begin(t, vocab, added, where, error));
+    SAMP_TRY(begin(t, vocab, added, config, where, error));
     SAMP_TRY(read_vocab(t, vocab, where, error));
-    SAMP_TRY(read_added(t, added, vocab, where, error));
     SAMP_TRY(samp__vocabulary_index(t, error));
+    SAMP_TRY(samp__added_read(t, added, config, where, error));
     SAMP_TRY(samp_json_string(model, "unk_token", false, &unk, where, error));
     if (unk && (t->unk = samp__vocabulary_find(t, unk, strlen(unk))) < 0)
         return samp_fail(error, SAMP_CORRUPT,
@@ -183,35 +116,31 @@ static samp_status read_model(samp_tokenizer *t, const json_t *root, samp__merge
     return read_merges(t, json_object_get(model, "merges"), merges, where, error);
 }
 
-static samp_status read_document(samp_tokenizer *t, const char *json, size_t n, const char *config,
-                                 size_t n_config, const char *where, samp_error *error)
+static samp_status read_document(samp_tokenizer *t, const char *json, size_t n,
+                                 const json_t *config, const char *where, samp_error *error)
 {
-    if (n > SAMP__JSON_MAX || n_config > SAMP__JSON_MAX)
-        return samp_fail(error, SAMP_LIMIT, "%s has %zu bytes, at most %d are accepted", where,
-                         n > n_config ? n : n_config, SAMP__JSON_MAX);
-    json_t *root = NULL, *settings = NULL;
+    json_t *root = NULL;
     samp__merge_list merges = {0};
     samp_status status = samp_json_parse(&root, json, n, where, error);
-    if (status == SAMP_OK) status = read_model(t, root, &merges, where, error);
+    if (status == SAMP_OK) status = read_model(t, root, config, &merges, where, error);
     if (status == SAMP_OK) status = samp__pipeline_read(t, root, where, error);
     if (status == SAMP_OK) status = samp__tokenizer_finish(t, &merges, where, error);
-    if (status == SAMP_OK && config)
-        status = samp_json_parse(&settings, config, n_config, where, error);
-    if (status == SAMP_OK && config) status = samp__tokenizer_configure(t, settings, where, error);
+    if (status == SAMP_OK) status = samp__tokenizer_configure(t, config, where, error);
     samp_free(merges.items);
-    json_decref(settings);
     json_decref(root);
     return status;
 }
 
-samp_status samp_tokenizer_parse(samp_tokenizer **out, const char *json, size_t n,
-                                 const char *config, size_t n_config, const char *where,
-                                 samp_error *error)
+samp_status samp__tokenizer_from_json(samp_tokenizer **out, const char *json, size_t n,
+                                      const json_t *config, const char *where, samp_error *error)
 {
     *out = NULL;
     samp_tokenizer *t;
+    if (n > SAMP__JSON_MAX)
+        return samp_fail(error, SAMP_LIMIT, "%s has %zu bytes, at most %d are accepted", where, n,
+                         SAMP__JSON_MAX);
     SAMP_TRY(samp__tokenizer_new(&t, error));
-    samp_status status = read_document(t, json, n, config, n_config, where, error);
+    samp_status status = read_document(t, json, n, config, where, error);
     if (status == SAMP_OK)
         *out = t;
     else

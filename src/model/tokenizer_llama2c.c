@@ -91,7 +91,7 @@ static samp_status build(samp_tokenizer *t, const char *path, const float *score
     t->unk = t->unk_name = 0;
     t->bos = 1;
     t->eos = 2;
-    json_t *pipeline = samp__sentencepiece_pipeline(true);
+    json_t *pipeline = samp__sentencepiece_pipeline(true, true);
     samp_status status = samp__vocabulary_index(t, error);
     if (status == SAMP_OK) status = samp__added_from_flags(t, path, error);
     if (status == SAMP_OK) status = samp__merges_add_scores(t, &merges, scores, path, error);

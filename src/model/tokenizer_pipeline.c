@@ -70,30 +70,33 @@ static samp_status read_decoder_step(samp_tokenizer *t, const json_t *json, int 
         where, type);
 }
 
-/* TemplateProcessing's list for one sequence: a special token in front of it is bos. What follows
- * the sequence (an eos) is for training and for encoders; a prompt to be continued does not get it.
- */
+/* TemplateProcessing's list for one sequence: a special token in front of it is bos, one behind it
+ * eos. */
 static samp_status read_template(samp_tokenizer *t, const json_t *json, const char *where,
                                  samp_error *error)
 {
     size_t i;
     const json_t *item, *items = json_object_get(json, "single");
-    int n_before = 0;
+    bool behind = false;
     json_array_foreach(items, i, item)
     {
         const char *text = NULL;
-        if (json_object_get(item, "Sequence")) break;
+        if (json_object_get(item, "Sequence")) {
+            behind = true;
+            continue;
+        }
         SAMP_TRY(samp_json_string(json_object_get(item, "SpecialToken"), "id", true, &text, where,
                                   error));
         int32_t id = samp__vocabulary_find(t, text, strlen(text));
-        if (id < 0 || n_before++)
+        bool *add = behind ? &t->add_eos : &t->add_bos;
+        if (id < 0 || *add)
             return samp_fail(
                 error, SAMP_UNSUPPORTED,
-                "%s: the post-processor puts \"%.40s\" in front of a text, expected at most "
-                "one token of the vocabulary",
-                where, text);
-        t->bos = id;
-        t->add_bos = true;
+                "%s: the post-processor puts \"%.40s\" %s a text, expected at most one "
+                "token of the vocabulary",
+                where, text, behind ? "behind" : "in front of");
+        *(behind ? &t->eos : &t->bos) = id;
+        *add = true;
     }
     return SAMP_OK;
 }
@@ -140,28 +143,42 @@ samp_status samp__pipeline_read(samp_tokenizer *t, const json_t *root, const cha
     return read_processor_step(t, t->json_post_processor, 0, where, error);
 }
 
-json_t *samp__sentencepiece_pipeline(bool add_space_prefix)
+/* The space in front as part of the normalizer, or of the pre-tokenizer. */
+static json_t *space_prefix(bool add_space_prefix, bool legacy)
 {
-    json_t *normalizers = json_array(), *decoders = json_array();
+    json_t *replace = json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", " ",
+                                "content", "▁");
+    json_t *normalizer =
+        add_space_prefix ? json_pack("{s:s, s:[{s:s, s:s}, O]}", "type", "Sequence", "normalizers",
+                                     "type", "Prepend", "prepend", "▁", replace)
+                         : json_pack("{s:s, s:[O]}", "type", "Sequence", "normalizers", replace);
+    json_t *metaspace =
+        json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", "▁", "prepend_scheme",
+                  add_space_prefix ? "first" : "never", "split", 0);
+    json_t *pipeline = legacy ? json_pack("{s:O}", "normalizer", normalizer)
+                              : json_pack("{s:O}", "pre_tokenizer", metaspace);
+    json_decref(replace);
+    json_decref(normalizer);
+    json_decref(metaspace);
+    return pipeline;
+}
+
+json_t *samp__sentencepiece_pipeline(bool add_space_prefix, bool legacy)
+{
+    json_t *pipeline = space_prefix(add_space_prefix, legacy);
+    json_t *decoders =
+        json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern", "String",
+                  "▁", "content", " ", "type", "ByteFallback", "type", "Fuse");
     int failed = 0;
     if (add_space_prefix)
-        failed |= json_array_append_new(normalizers,
-                                        json_pack("{s:s, s:s}", "type", "Prepend", "prepend", "▁"));
-    failed |=
-        json_array_append_new(normalizers, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace",
-                                                     "pattern", "String", " ", "content", "▁"));
-    failed |= json_array_append_new(decoders, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace",
-                                                        "pattern", "String", "▁", "content", " "));
-    failed |= json_array_append_new(decoders, json_pack("{s:s}", "type", "ByteFallback"));
-    failed |= json_array_append_new(decoders, json_pack("{s:s}", "type", "Fuse"));
-    if (add_space_prefix)
-        failed |= json_array_append_new(decoders, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip",
-                                                            "content", " ", "start", 1, "stop", 0));
-    json_t *pipeline = failed ? NULL
-                              : json_pack("{s:{s:s, s:O}, s:{s:s, s:O}}", "normalizer", "type",
-                                          "Sequence", "normalizers", normalizers, "decoder", "type",
-                                          "Sequence", "decoders", decoders);
-    json_decref(normalizers);
+        failed = json_array_append_new(decoders, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip",
+                                                           "content", " ", "start", 1, "stop", 0));
+    json_t *decoder = json_pack("{s:s, s:O}", "type", "Sequence", "decoders", decoders);
+    if (failed || !decoder || json_object_set(pipeline, "decoder", decoder) != 0) {
+        json_decref(pipeline);
+        pipeline = NULL;
+    }
     json_decref(decoders);
+    json_decref(decoder);
     return pipeline;
 }

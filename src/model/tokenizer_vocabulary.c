@@ -21,25 +21,6 @@ samp_status samp__vocabulary_begin(samp_tokenizer *t, uint64_t n, const char *wh
     return SAMP_OK;
 }
 
-samp_status samp__vocabulary_put(samp_tokenizer *t, uint32_t id, const char *text, size_t n,
-                                 uint32_t flags, const char *where, samp_error *error)
-{
-    if (n > SAMP__TOKEN_BYTES_MAX)
-        return samp_fail(error, SAMP_LIMIT, "%s: token %u has %zu bytes, at most %d are accepted",
-                         where, id, n, SAMP__TOKEN_BYTES_MAX);
-    samp__token *token = &t->tokens[id];
-    if (token->flags)
-        return samp_fail(error, SAMP_CORRUPT,
-                         "%s: id %u is given to two tokens, \"%.40s\" and \"%.*s\"", where, id,
-                         token->text, (int)(n < 40 ? n : 40), text);
-    token->text = samp_arena_strndup(&t->arena, text, n);
-    if (!token->text)
-        return samp_fail(error, SAMP_NOMEM, "%s: out of memory for token %u", where, id);
-    token->n_text = (uint32_t)n;
-    token->flags = flags | SAMP__TOKEN_PRESENT;
-    return SAMP_OK;
-}
-
 static samp_status table_begin(samp_arena *arena, samp__string_table *table, uint32_t n,
                                samp_error *error)
 {
@@ -65,6 +46,29 @@ static uint32_t *table_slot(const samp_tokenizer *t, const samp__string_table *t
         uint32_t n_other = by_bytes ? token->n_bytes : token->n_text;
         if (n_other == n && memcmp(other, text, n) == 0) return slot;
     }
+}
+
+samp_status samp__vocabulary_put(samp_tokenizer *t, uint32_t id, const char *text, size_t n,
+                                 uint32_t flags, const char *where, samp_error *error)
+{
+    if (n > SAMP__TOKEN_BYTES_MAX)
+        return samp_fail(error, SAMP_LIMIT, "%s: token %u has %zu bytes, at most %d are accepted",
+                         where, id, n, SAMP__TOKEN_BYTES_MAX);
+    samp__token *token = &t->tokens[id];
+    if (token->flags)
+        return samp_fail(error, SAMP_CORRUPT,
+                         "%s: id %u is given to two tokens, \"%.40s\" and \"%.*s\"", where, id,
+                         token->text, (int)(n < 40 ? n : 40), text);
+    token->text = samp_arena_strndup(&t->arena, text, n);
+    if (!token->text)
+        return samp_fail(error, SAMP_NOMEM, "%s: out of memory for token %u", where, id);
+    token->n_text = (uint32_t)n;
+    token->flags = flags | SAMP__TOKEN_PRESENT;
+    if (t->by_text.slots) {
+        uint32_t *slot = table_slot(t, &t->by_text, false, token->text, n);
+        if (!*slot) *slot = id + 1;
+    }
+    return SAMP_OK;
 }
 
 samp_status samp__vocabulary_index(samp_tokenizer *t, samp_error *error)

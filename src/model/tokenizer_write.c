@@ -227,7 +227,7 @@ static samp_status config_json(const samp_tokenizer *t, json_t *config, samp_err
     SAMP_TRY(set_name(t, config, "pad_token", t->pad, error));
     const char *class_name = t->byte_level ? "PreTrainedTokenizerFast" : "LlamaTokenizerFast";
     bool ok = samp_json_set(config, "add_bos_token", json_boolean(t->add_bos)) &&
-              samp_json_set(config, "add_eos_token", json_false()) &&
+              samp_json_set(config, "add_eos_token", json_boolean(t->add_eos)) &&
               samp_json_set(config, "clean_up_tokenization_spaces", json_false()) &&
               samp_json_set(config, "tokenizer_class", json_string(class_name));
     return ok ? set_templates(t, config, error) : fail_nomem(error);
