@@ -3,7 +3,7 @@
 # the backends (cpu, reference, cuda) never include each other. Prints every wrong include.
 set -eu
 cd "$(dirname "$0")/../../src"
-rooms=(base format file http model chat backend run eval engine plan quantize serve gateway bench doctor report command)
+rooms=(base format file http model chat constrain backend run eval engine plan quantize serve gateway bench doctor report command)
 rank() { for i in "${!rooms[@]}"; do [ "${rooms[$i]}" = "$1" ] && { echo "$i"; return; }; done; echo -1; }
 wrong=0 seen=0
 while IFS=: read -r file line text; do
