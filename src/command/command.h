@@ -22,6 +22,7 @@
     X(eval)                                                                                        \
     X(generate)                                                                                    \
     X(chat)                                                                                        \
+    X(serve)                                                                                       \
     X(bench)                                                                                       \
     X(doctor)                                                                                      \
     X(report)                                                                                      \

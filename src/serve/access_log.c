@@ -1,0 +1,195 @@
+/* The log's lines. */
+#include "serve/access_log.h"
+
+#include "base/memory.h"
+#include "serve/call.h"
+#include "serve/server_internal.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct samp_access_log {
+    pthread_mutex_t lock;
+    char *path; /* NULL = standard output */
+    int file;
+    bool texts;
+    uint64_t lost; /* lines, since the last that was written */
+};
+
+samp_status samp_access_log_open(samp_access_log **out, const char *path, bool texts,
+                                 samp_error *error)
+{
+    samp_access_log *log = samp_alloc(1, sizeof *log);
+    if (!log) return samp_fail(error, SAMP_NOMEM, "out of memory for the log");
+    log->texts = texts;
+    log->file = STDOUT_FILENO;
+    pthread_mutex_init(&log->lock, NULL);
+    if (strcmp(path, "-") != 0) {
+        log->path = samp_strdup(path);
+        log->file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+        if (!log->path || log->file < 0) {
+            samp_status status = samp_fail_errno(error, "the log %s cannot be opened", path);
+            log->file = log->file < 0 ? STDOUT_FILENO : log->file;
+            samp_access_log_close(log);
+            return status;
+        }
+    }
+    *out = log;
+    return SAMP_OK;
+}
+
+void samp_access_log_close(samp_access_log *log)
+{
+    if (!log) return;
+    if (log->file != STDOUT_FILENO) close(log->file);
+    pthread_mutex_destroy(&log->lock);
+    samp_free(log->path);
+    samp_free(log);
+}
+
+void samp_access_log_reopen(samp_access_log *log)
+{
+    if (!log || !log->path) return;
+    int file = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (file < 0) return; /* the old one goes on */
+    pthread_mutex_lock(&log->lock);
+    close(log->file);
+    log->file = file;
+    pthread_mutex_unlock(&log->lock);
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static bool write_all(int file, const char *data, size_t n)
+{
+    while (n) {
+        ssize_t written = write(file, data, n);
+        if (written <= 0) return false;
+        data += written;
+        n -= (size_t)written;
+    }
+    return true;
+}
+
+static void write_line(samp_access_log *log, samp_buffer *line)
+{
+    pthread_mutex_lock(&log->lock);
+    if (log->lost && !line->failed && line->length > 2) {
+        line->length -= 2; /* the last brace and the newline */
+        samp_buffer_printf(line, ",\"lines_lost\":%llu}\n", (unsigned long long)log->lost);
+    }
+    if (!line->failed && write_all(log->file, line->data, line->length))
+        log->lost = 0;
+    else
+        log->lost++;
+    pthread_mutex_unlock(&log->lock);
+    samp_buffer_release(line);
+}
+
+static void write_time(samp_buffer *line)
+{
+    struct timespec now;
+    struct tm utc;
+    char text[40];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+    samp_buffer_printf(line, "{\"ts\":\"%s.%06ldZ\"", text, now.tv_nsec / 1000);
+}
+
+static void member(samp_buffer *line, const char *key, const char *text)
+{
+    samp_buffer_printf(line, ",\"%s\":", key);
+    samp_json_write_string(line, text, strlen(text));
+}
+
+static void member_ms(samp_buffer *line, const char *key, double from, double to)
+{
+    if (from > 0 && to >= from)
+        samp_buffer_printf(line, ",\"%s\":%.3f", key, (to - from) * 1e3);
+    else
+        samp_buffer_printf(line, ",\"%s\":null", key);
+}
+
+/* Tokens and times, over all choices; finish_reason is the first one's. */
+static void write_tokens(const samp_call *call, samp_buffer *line)
+{
+    uint64_t prompt = 0, generated = 0, cached = 0;
+    double arrived = 0, scheduled = 0, first_token = 0;
+    for (uint32_t i = 0; i < call->n_prompts; i++) prompt += call->prompts[i].count;
+    for (uint32_t i = 0; i < call->n_choices; i++) {
+        const samp_end *end = &call->choices[i].end;
+        generated += end->n_generated;
+        cached += end->n_cached;
+        if (i == 0 || (end->first_token > 0 && end->first_token < first_token))
+            first_token = end->first_token;
+        if (i == 0) {
+            arrived = end->arrived;
+            scheduled = end->scheduled;
+        }
+    }
+    samp_buffer_printf(
+        line, ",\"prompt_tokens\":%llu,\"completion_tokens\":%llu,\"cached_tokens\":%llu",
+        (unsigned long long)prompt, (unsigned long long)generated, (unsigned long long)cached);
+    member_ms(line, "queue_ms", arrived, scheduled);
+    member_ms(line, "ttft_ms", arrived, first_token);
+    if (call->n_choices && call->choices[0].ended)
+        member(line, "finish_reason", samp__choice_finish(&call->choices[0]));
+    else
+        samp_buffer_text(line, ",\"finish_reason\":null");
+}
+
+static void write_texts(const samp_call *call, samp_buffer *line)
+{
+    const samp_http_request *request = samp_http_exchange_request(call->exchange);
+    samp_buffer_text(line, ",\"request\":");
+    samp_json_write_string(line, request->body, request->body_length);
+    samp_buffer_text(line, ",\"answers\":[");
+    for (uint32_t i = 0; i < call->n_choices; i++) {
+        const samp_buffer *text = &call->choices[i].text;
+        if (i) samp_buffer_text(line, ",");
+        samp_json_write_string(line, text->data ? text->data : "", text->length);
+    }
+    samp_buffer_text(line, "]");
+}
+
+void samp_access_log_call(samp_access_log *log, const samp_call *call)
+{
+    if (!log) return;
+    samp_buffer line = {0};
+    write_time(&line);
+    samp_buffer_text(&line, ",\"level\":\"info\",\"msg\":\"request\"");
+    member(&line, "request_id", call->request_id);
+    member(&line, "trace_id", call->trace_id);
+    member(&line, "route", call->chat ? "/v1/chat/completions" : "/v1/completions");
+    samp_buffer_printf(&line, ",\"status\":%d", call->status);
+    member(&line, "model", call->server->model_name);
+    member(&line, "model_digest", call->server->fingerprint);
+    member(&line, "quantization_level", call->server->quantization_level);
+    samp_buffer_printf(&line, ",\"latency_ms\":%.3f", call->seconds * 1e3);
+    write_tokens(call, &line);
+    samp_buffer_printf(&line, ",\"stream\":%s,\"cancelled\":%s",
+                       call->request.stream ? "true" : "false", call->complete ? "false" : "true");
+    if (call->error.http_status) member(&line, "error", call->error.message);
+    if (log->texts) write_texts(call, &line);
+    samp_buffer_text(&line, "}\n");
+    write_line(log, &line);
+}
+
+void samp_access_log_exchange(samp_access_log *log, const samp_http_outcome *outcome)
+{
+    if (!log) return;
+    samp_buffer line = {0};
+    write_time(&line);
+    samp_buffer_text(&line, ",\"level\":\"info\",\"msg\":\"http\"");
+    member(&line, "method", outcome->method);
+    member(&line, "route", outcome->path);
+    samp_buffer_printf(&line, ",\"status\":%d,\"latency_ms\":%.3f", outcome->status,
+                       outcome->seconds * 1e3);
+    if (outcome->reason[0]) member(&line, "reason", outcome->reason);
+    samp_buffer_text(&line, "}\n");
+    write_line(log, &line);
+}

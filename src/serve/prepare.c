@@ -1,0 +1,86 @@
+/* The preparing thread: a ring of calls under a lock. */
+#include "serve/prepare.h"
+
+#include "base/memory.h"
+#include "serve/call.h"
+
+#include <pthread.h>
+
+struct samp_prepare {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t thread;
+    samp_call **ring; /* [capacity] */
+    size_t capacity, first, n;
+    bool stopping;
+};
+
+/* The next call, NULL when the thread is to end. */
+static samp_call *take(samp_prepare *prepare)
+{
+    samp_call *call = NULL;
+    pthread_mutex_lock(&prepare->lock);
+    while (prepare->n == 0 && !prepare->stopping)
+        pthread_cond_wait(&prepare->changed, &prepare->lock);
+    if (prepare->n) {
+        call = prepare->ring[prepare->first];
+        prepare->first = (prepare->first + 1) % prepare->capacity;
+        prepare->n--;
+    }
+    pthread_mutex_unlock(&prepare->lock);
+    return call;
+}
+
+static void *work(void *context)
+{
+    samp_call *call;
+    while ((call = take(context))) {
+        samp_call_start(call);
+        samp_call_release(call);
+    }
+    return NULL;
+}
+
+samp_status samp_prepare_create(samp_prepare **out, size_t max_waiting, samp_error *error)
+{
+    samp_prepare *prepare = samp_alloc(1, sizeof *prepare);
+    if (prepare) prepare->ring = samp_alloc(max_waiting, sizeof *prepare->ring);
+    if (!prepare || !prepare->ring) {
+        samp_free(prepare);
+        return samp_fail(error, SAMP_NOMEM, "out of memory for %zu waiting requests", max_waiting);
+    }
+    prepare->capacity = max_waiting;
+    pthread_mutex_init(&prepare->lock, NULL);
+    pthread_cond_init(&prepare->changed, NULL);
+    if (pthread_create(&prepare->thread, NULL, work, prepare) != 0) {
+        samp_free(prepare->ring);
+        samp_free(prepare);
+        return samp_fail(error, SAMP_NOMEM, "no thread for preparing requests could be started");
+    }
+    *out = prepare;
+    return SAMP_OK;
+}
+
+void samp_prepare_release(samp_prepare *prepare)
+{
+    if (!prepare) return;
+    pthread_mutex_lock(&prepare->lock);
+    prepare->stopping = true;
+    pthread_cond_signal(&prepare->changed);
+    pthread_mutex_unlock(&prepare->lock);
+    pthread_join(prepare->thread, NULL);
+    pthread_cond_destroy(&prepare->changed);
+    pthread_mutex_destroy(&prepare->lock);
+    samp_free(prepare->ring);
+    samp_free(prepare);
+}
+
+bool samp_prepare_add(samp_prepare *prepare, samp_call *call)
+{
+    pthread_mutex_lock(&prepare->lock);
+    bool room = prepare->n < prepare->capacity && !prepare->stopping;
+    if (room) prepare->ring[(prepare->first + prepare->n++) % prepare->capacity] = call;
+    pthread_cond_signal(&prepare->changed);
+    pthread_mutex_unlock(&prepare->lock);
+    return room;
+}
