@@ -3,3 +3,10 @@
 add_executable(bench_quantize ${CMAKE_SOURCE_DIR}/tests/quantize/bench_quantize.c)
 target_link_libraries(bench_quantize PRIVATE samp_model)
 target_include_directories(bench_quantize PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+# The HTTP server alone, for wrk, slowhttptest and curl.
+add_executable(http_host ${CMAKE_SOURCE_DIR}/tests/http/http_host.c)
+target_link_libraries(http_host PRIVATE samp_http)
+# The engine beside plain steps of a session.
+add_executable(bench_engine ${CMAKE_SOURCE_DIR}/tests/engine/bench_engine.c)
+target_link_libraries(bench_engine PRIVATE samp_engine PkgConfig::CMOCKA)
+target_include_directories(bench_engine PRIVATE ${CMAKE_SOURCE_DIR}/tests)

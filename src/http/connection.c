@@ -66,17 +66,21 @@ unsigned samp__http_connections_from(const samp_http_server *server,
 
 /* ---- counting bytes ---- */
 
+static void count_sent(samp_http_connection *connection, size_t n)
+{
+    SAMP__COUNT(connection->server, bytes_sent, n);
+    if (!connection->exchange) return;
+    connection->exchange->bytes_out += n;
+    atomic_fetch_sub(&connection->exchange->waiting, n);
+}
+
 static void output_changed(struct evbuffer *buffer, const struct evbuffer_cb_info *info,
                            void *context)
 {
     samp_http_connection *connection = context;
     (void)buffer;
     if (!info->n_deleted) return;
-    SAMP__COUNT(connection->server, bytes_sent, info->n_deleted);
-    if (connection->exchange) {
-        connection->exchange->bytes_out += info->n_deleted;
-        atomic_fetch_sub(&connection->exchange->waiting, info->n_deleted);
-    }
+    count_sent(connection, info->n_deleted);
     samp__http_output_taken(connection, info->n_deleted,
                             info->orig_size + info->n_added - info->n_deleted);
 }
@@ -280,12 +284,28 @@ void samp__http_connection_write(samp_http_connection *connection, const char *b
     samp__http_arm(connection);
 }
 
+/* Most bytes fit the socket's buffer at once; then the loop need not watch the socket, which would
+ * be three more system calls a token. What does not fit, and every error, is left to the
+ * bufferevent. Returns how many bytes went. */
+static size_t write_now(samp_http_connection *connection, const samp_buffer *bytes)
+{
+    struct evbuffer *output = bufferevent_get_output(connection->stream);
+    if (connection->tls || evbuffer_get_length(output)) return 0;
+    ssize_t n = send(bufferevent_getfd(connection->stream), bytes->data, bytes->length,
+                     MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n <= 0) return 0;
+    count_sent(connection, (size_t)n);
+    return (size_t)n;
+}
+
 void samp__http_connection_news(samp_http_connection *connection, const samp_buffer *bytes,
                                 samp__http_answer answer)
 {
     struct evbuffer *output = bufferevent_get_output(connection->stream);
     double heartbeat = connection->server->options.heartbeat_seconds;
-    if (bytes->length && evbuffer_add(output, bytes->data, bytes->length) != 0) {
+    size_t gone = bytes->length ? write_now(connection, bytes) : 0;
+    if (gone < bytes->length &&
+        evbuffer_add(output, bytes->data + gone, bytes->length - gone) != 0) {
         samp__http_connection_close(connection, "out of memory");
         return;
     }

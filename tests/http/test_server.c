@@ -2,6 +2,8 @@
  * names are the items of the project's list of bad inputs (HTTP: 55 to 60). */
 #include "http_support.h"
 
+#include "base/memory.h"
+
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -443,6 +445,46 @@ static void answers_have_only_sound_fields(void **state)
     host_stop(&h);
 }
 
+/* One request of a client that allocates nothing; what came back is in answer. */
+static void ask_without_memory(const host *h, char answer[1000])
+{
+    char request[512];
+    int n = snprintf(
+        request, sizeof request,
+        "POST /echo HTTP/1.1\r\n" HOST "Connection: close\r\nContent-Length: 300\r\n\r\n%0300d", 0);
+    int fd = client_open(h);
+    ssize_t got = send(fd, request, (size_t)n, MSG_NOSIGNAL);
+    if (got > 0) got = recv(fd, answer, 999, MSG_WAITALL);
+    if (got < 0) assert_true(errno == ECONNRESET || errno == EPIPE); /* and not our patience */
+    answer[got > 0 ? got : 0] = '\0';
+    close(fd);
+    UNTIL(host_counters(h).connections_open == 0);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    host h = start();
+    for (int once = 0; once <= 1; once++) {
+        unsigned whole = 0, refused = 0, n = 1;
+        for (; n < 100 && whole < 10; n++) {
+            char answer[1000];
+            if (once)
+                samp_alloc_fail_once(n);
+            else
+                samp_alloc_fail_at(n);
+            ask_without_memory(&h, answer);
+            samp_alloc_fail_at(0);
+            whole += strncmp(answer, "HTTP/1.1 200 ", 13) == 0;
+            refused += strncmp(answer, "HTTP/1.1 503 ", 13) == 0;
+        }
+        print_message("%u allocations a request; answers when one fails: %u of 503\n", n - 10,
+                      refused);
+        assert_true(whole == 10 && n > 15 && (refused > 0 || !once));
+    }
+    host_stop(&h);
+}
+
 /* ---- listening, draining ---- */
 
 static void addresses_are_checked(void **state)
@@ -610,6 +652,7 @@ int main(void)
         cmocka_unit_test(every_request_is_logged_once),
         cmocka_unit_test(fields_cannot_be_injected_64),
         cmocka_unit_test(answers_have_only_sound_fields),
+        cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(addresses_are_checked),
         cmocka_unit_test(a_unix_socket_serves_too),
         cmocka_unit_test(draining_ends_what_was_begun),
