@@ -176,11 +176,30 @@ static samp_status write_all(const import_job *job, samp_artifact_weight *weight
     return status;
 }
 
+/* Bytes and digest of the source: of a model in several files the digest of their digests, a line
+ * each. */
+static samp_status identify(import_job *job, samp_error *error)
+{
+    samp_buffer lines = {0};
+    samp_status status = SAMP_OK;
+    for (uint32_t i = 0; i < job->source->n_files && status == SAMP_OK; i++) {
+        uint64_t bytes = 0, done = 0;
+        status =
+            samp_hash_file(job->source->files[i], &bytes, job->sha256, NULL, NULL, &done, 0, error);
+        job->source_bytes += bytes;
+        samp_buffer_printf(&lines, "%s\n", job->sha256);
+    }
+    if (status == SAMP_OK) status = samp_buffer_ok(&lines, error);
+    if (status == SAMP_OK && job->source->n_files > 1)
+        status = samp_sha256_bytes(lines.data, lines.length, job->sha256, error);
+    samp_buffer_release(&lines);
+    return status;
+}
+
 static samp_status import(import_job *job, const samp_progress *progress, samp_error *error)
 {
     const char *path = job->source->path;
-    uint64_t done = 0;
-    SAMP_TRY(samp_hash_file(path, &job->source_bytes, job->sha256, NULL, NULL, &done, 0, error));
+    SAMP_TRY(identify(job, error));
     samp_pool *pool = NULL;
     samp_artifact_weight *weights =
         samp_alloc(samp_weight_count(&job->source->config), sizeof *weights);

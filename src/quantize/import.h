@@ -15,7 +15,8 @@ typedef struct samp_import_options {
     bool force;         /* replace an existing folder */
 } samp_import_options;
 
-/* path: a GGUF file of architecture "llama", or a llama2.c checkpoint (*.bin). A killed run is
+/* path: a GGUF file of an architecture of model/family.h (of one in parts, the first), or a llama2.c
+ * checkpoint (*.bin). A killed run is
  * continued by the next. Errors: SAMP_UNSUPPORTED names what the file has and what is read;
  * SAMP_NUMERIC for a weight that the float type cannot hold. Progress: "import", bytes of the
  * output. */

@@ -63,6 +63,8 @@ samp_status samp__import_llama2c(samp_import_source *out, const char *path, samp
     samp_llama2c *checkpoint;
     *out = (samp_import_source){.kind = "llama2.c",
                                 .path = path,
+                                .n_files = 1,
+                                .files = &out->path,
                                 .rows = llama2c_rows,
                                 .tokenizer = llama2c_tokenizer,
                                 .close = llama2c_close};

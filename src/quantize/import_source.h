@@ -9,6 +9,8 @@
 typedef struct samp_import_source {
     const char *kind; /* "GGUF" */
     const char *path;
+    uint32_t n_files; /* that its digest is of: one, or all of a GGUF in parts */
+    const char *const *files;
     samp_config config;
     /* Rows of a weight as Hugging Face stores it, out [n_rows][cols]; from any thread. */
     samp_status (*rows)(const struct samp_import_source *source, samp_role role, uint32_t layer,

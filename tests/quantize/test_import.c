@@ -238,9 +238,10 @@ static void test_refusals(void **state)
 {
     const fixture *f = *state;
     const samp_import_options plain = {0}, bf16 = {.dtype = "bf16"}, int4 = {.dtype = "int4"};
-    expect(f, &(variant){.architecture = "qwen2"}, &plain, SAMP_UNSUPPORTED, "\"qwen2\"");
+    expect(f, &(variant){.architecture = "falcon"}, &plain, SAMP_UNSUPPORTED,
+           "\"falcon\" is not supported, supported are llama, qwen2, qwen3, smollm3");
     expect(f, &(variant){.experts = 8}, &plain, SAMP_UNSUPPORTED, "8 experts");
-    expect(f, &(variant){.rope_type = "yarn"}, &plain, SAMP_UNSUPPORTED, "\"yarn\"");
+    expect(f, &(variant){.rope_type = "longrope"}, &plain, SAMP_UNSUPPORTED, "\"longrope\"");
     expect(f, &(variant){.extra_tensor = "blk.0.attn_q.bias"}, &plain, SAMP_UNSUPPORTED,
            "blk.0.attn_q.bias");
     expect(f, &(variant){.n_heads = 3}, &plain, SAMP_CORRUPT, "even number");
