@@ -147,11 +147,6 @@ static void linger(samp_http_connection *connection)
     samp__http_enter(connection, SAMP__PHASE_LINGER);
 }
 
-void samp__http_connection_cut(samp_http_connection *connection, const char *reason)
-{
-    samp__http_connection_close(connection, reason);
-}
-
 void samp__http_connection_drain(samp_http_connection *connection, bool now)
 {
     bool idle = !connection->exchange || !samp_http_parser_started(&connection->parser);

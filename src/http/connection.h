@@ -50,8 +50,8 @@ void samp__http_arm(samp_http_connection *connection);
 void samp__http_output_taken(samp_http_connection *connection, size_t n, size_t left);
 void samp__http_timer(evutil_socket_t fd, short events, void *connection);
 
-/* connection.c. These may free the connection: nothing may touch it after them. */
-void samp__http_connection_close(samp_http_connection *connection, const char *reason);
+/* connection.c */
+/* Answers in the server's own name; the connection does not go on after it. */
 void samp__http_connection_refuse(samp_http_connection *connection, int status, const char *reason);
 /* Bytes of the server's own, within the exchange. */
 void samp__http_connection_write(samp_http_connection *connection, const char *bytes, size_t n);

@@ -124,15 +124,14 @@ static void deliver_one(samp_http_server *server, samp_http_exchange *exchange)
     samp_buffer taken = exchange->outbox;
     exchange->outbox = server->scratch;
     server->scratch = taken;
-    bool overflow = exchange->overflow || taken.failed;
+    const char *cut = exchange->cut;
     bool abandoned = exchange->unheld && exchange->answer != SAMP__ANSWER_ENDED;
     samp__http_answer answer = exchange->answer;
     pthread_mutex_unlock(&server->lock);
-    if (exchange->connection && overflow) {
-        SAMP__COUNT(server, output_overflows, 1);
-        samp__http_connection_cut(exchange->connection, "the client did not read its stream");
+    if (exchange->connection && cut) {
+        samp__http_connection_close(exchange->connection, cut);
     } else if (exchange->connection && abandoned && answer == SAMP__ANSWER_STREAM) {
-        samp__http_connection_cut(exchange->connection, "the stream was abandoned");
+        samp__http_connection_close(exchange->connection, "the stream was abandoned");
     } else if (exchange->connection && abandoned) {
         samp__http_exchange_refuse(exchange, 500, "the server has no answer to this request");
     } else if (exchange->connection) {
@@ -226,18 +225,23 @@ static samp_status lock_answer(samp_http_exchange *exchange, samp__http_answer e
     return exchange->answer == expected ? SAMP_OK : SAMP_INVALID;
 }
 
+/* The client can have no whole answer any more; the loop will cut it. */
+static samp_status give_up(samp_http_exchange *exchange, samp_status status, const char *reason)
+{
+    exchange->cut = reason;
+    atomic_store(&exchange->gone, true);
+    return status;
+}
+
 /* Unlocks, tells the loop about what was appended to outbox since it had `before` bytes. */
 static samp_status unlock_answer(samp_http_exchange *exchange, size_t before, samp_status status)
 {
     samp_http_server *server = exchange->server;
     bool wake = false;
-    if (status == SAMP_OK && exchange->outbox.failed) {
-        exchange->overflow = true;
-        atomic_store(&exchange->gone, true);
-        status = SAMP_NOMEM;
-    }
+    if (status == SAMP_OK && exchange->outbox.failed)
+        status = give_up(exchange, SAMP_NOMEM, "out of memory");
     if (status == SAMP_OK) atomic_fetch_add(&exchange->waiting, exchange->outbox.length - before);
-    if (status == SAMP_OK || exchange->overflow) wake = samp__http_ready(exchange);
+    if (status == SAMP_OK || exchange->cut) wake = samp__http_ready(exchange);
     pthread_mutex_unlock(&server->lock);
     if (wake) samp__http_wake(server);
     return status;
@@ -246,7 +250,7 @@ static samp_status unlock_answer(samp_http_exchange *exchange, size_t before, sa
 samp_status samp_http_respond(samp_http_exchange *exchange, int status, const char *content_type,
                               const void *body, size_t n)
 {
-    assert(status >= 200 && status <= 599);
+    if (status < 200 || status > 599) return SAMP_INVALID;
     samp_status result = lock_answer(exchange, SAMP__ANSWER_NONE);
     size_t before = exchange->outbox.length;
     if (result == SAMP_OK) {
@@ -276,9 +280,8 @@ samp_status samp_http_sse_send(samp_http_exchange *exchange, const void *data, s
     size_t before = exchange->outbox.length;
     size_t max = exchange->server->options.output_bytes_max;
     if (result == SAMP_OK && (n > max || atomic_load(&exchange->waiting) > max - n)) {
-        exchange->overflow = true;
-        atomic_store(&exchange->gone, true);
-        result = SAMP_LIMIT;
+        result = give_up(exchange, SAMP_LIMIT, "the client did not read its stream");
+        SAMP__COUNT(exchange->server, output_overflows, 1);
     }
     if (result == SAMP_OK)
         samp__http_write_event(&exchange->outbox, data, n, exchange->request.minor > 0);

@@ -57,8 +57,8 @@ struct samp_http_exchange {
     samp_buffer outbox; /* bytes for the client, in the form they are sent */
     samp__http_answer answer;
     int status;
+    const char *cut; /* why the connection must be cut; NULL: it must not */
     bool ready, unheld;
-    bool overflow;  /* the client does not read: to be cut */
     bool body_read; /* false: the connection cannot go on after the answer */
     bool close_after;
     /* The loop thread's. */
@@ -148,8 +148,9 @@ unsigned samp__http_connections_from(const samp_http_server *server,
 /* What the exchange's holders have made: bytes for the client, and how far the answer is. */
 void samp__http_connection_news(samp_http_connection *connection, const samp_buffer *bytes,
                                 samp__http_answer answer);
-/* The client does not get the rest of its answer. */
-void samp__http_connection_cut(samp_http_connection *connection, const char *reason);
+/* Ends the connection and the exchange on it, which is not complete because of `reason`; an answer
+ * that was begun ends in a reset. The connection is freed. */
+void samp__http_connection_close(samp_http_connection *connection, const char *reason);
 /* For a server that drains: closes it when nothing is in flight; `now` closes it anyway. */
 void samp__http_connection_drain(samp_http_connection *connection, bool now);
 samp_http_connection *samp__http_connection_next(samp_http_connection *connection);

@@ -67,7 +67,8 @@ typedef struct samp_http_options {
 samp_http_options samp_http_options_default(void);
 
 /* Binds all addresses, loads the certificate. SIGPIPE is set to be ignored if it was not handled.
- * handler, early and access_log get `context`, on the loop thread. */
+ * handler, early and access_log get `context`, on the loop thread. Of the options' strings
+ * error_content_type must outlive the server; the others are copied. */
 samp_status samp_http_server_open(samp_http_server **out, const samp_http_options *options,
                                   samp_http_handler *handler, void *context, samp_error *error);
 /* The loop; returns when it was drained or stopped. */
@@ -140,7 +141,7 @@ void samp_http_on_close(samp_http_exchange *exchange, samp_http_closed *callback
 /* Adds a field to the answer's head; before the answer begins. SAMP_INVALID when the name is no
  * token, the value has a control byte, or the field is one the server writes itself. */
 samp_status samp_http_add_header(samp_http_exchange *exchange, const char *name, const char *value);
-/* The whole answer. body is copied; with HEAD only its length is sent. SAMP_INVALID when an answer
+/* The whole answer, status 200 to 599. body is copied; with HEAD only its length is sent. SAMP_INVALID when an answer
  * was already given, SAMP_CANCELLED when the client is gone: both are safe to ignore. */
 samp_status samp_http_respond(samp_http_exchange *exchange, int status, const char *content_type,
                               const void *body, size_t n);
