@@ -224,6 +224,17 @@ static samp_status open_groups(samp__measure *m, samp_error *error)
     return SAMP_OK;
 }
 
+static void count_vectors(samp__measure *m)
+{
+    m->out->n_vectors = m->out->vector_bytes = 0;
+    for (size_t i = 0; i < samp_model_count(m->model); i++) {
+        const samp_weight_ref *weight = samp_model_at(m->model, i);
+        if (samp_role_is_matrix(weight->role)) continue;
+        m->out->n_vectors++;
+        m->out->vector_bytes += weight->layout.bytes;
+    }
+}
+
 static samp_status measure_open(samp__measure *m, samp_error *error)
 {
     const samp_measure_options *o = m->options;
@@ -292,6 +303,7 @@ samp_status samp_measure(samp_model *model, const samp_measure_options *options,
         .model = model, .options = options, .out = out, .streams = {.fd = -1}, .feedback_fd = -1};
     samp_status status = measure_open(&m, error);
     if (status == SAMP_OK) status = samp__measure_begin(&m, error);
+    count_vectors(&m);
     if (status == SAMP_OK && m.layers_done == 0) status = start_streams(&m, error);
     for (uint32_t layer = m.layers_done; status == SAMP_OK && layer < m.config->n_layers; layer++)
         status = measure_layer(&m, layer, error);

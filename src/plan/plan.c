@@ -160,15 +160,18 @@ static samp_status build(problem *p, const samp_sensitivity *s, const samp_plan_
     return SAMP_OK;
 }
 
-/* Norms stay in 16 bits; two a layer and the last, with their headers. */
+/* Norms and biases stay as they are. Of a Llama whose file does not say: two norms a layer and the
+ * last, of 16 bits. */
 static uint64_t fixed_bytes(const samp_sensitivity *s)
 {
+    const uint64_t header = HEADER_BYTES_A_PART + 64;
+    if (s->n_vectors) return s->vector_bytes + s->n_vectors * header + 4096;
     uint64_t layers = 0, dim = 0;
     for (size_t g = 0; g < s->n_groups; g++) {
         if (s->groups[g].kind == SAMP_GROUP_QKV) layers++;
         if (s->groups[g].kind == SAMP_GROUP_HEAD) dim = s->groups[g].cols;
     }
-    return (2 * layers + 1) * (dim * 2 + HEADER_BYTES_A_PART + 64) + 4096;
+    return (2 * layers + 1) * (dim * 2 + header) + 4096;
 }
 
 /* Attention of all layers, which no format changes. */
@@ -347,8 +350,7 @@ json_t *samp_plan_json(const samp_plan *plan, const samp_sensitivity *s, const s
                              "weight_bytes", (json_int_t)plan->weight_bytes, "predicted_kl",
                              plan->solution.cost, "lower_bound", plan->solution.bound, "exact",
                              (int)plan->solution.exact, "modules", modules);
-    if (root && first_rows)
-        samp_json_set(root, "first_rows", json_integer((json_int_t)first_rows));
+    if (root && first_rows) samp_json_set(root, "first_rows", json_integer((json_int_t)first_rows));
     if (root && o->max_bytes)
         samp_json_set(root, "budget_bytes", json_integer((json_int_t)o->max_bytes));
     if (root && o->hardware) {

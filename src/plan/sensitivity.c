@@ -36,6 +36,14 @@ samp_status samp_model_digest(const samp_model *model, char *hex, samp_error *er
                        c->n_layers, c->dim, c->hidden_dim, c->n_heads, c->n_kv_heads, c->head_dim,
                        c->vocab_size, c->rope_theta, (double)c->rms_norm_eps, (int)c->rope_scaling,
                        c->rope_factor);
+    if (c->rope_scaling == SAMP_ROPE_YARN)
+        samp_buffer_printf(&text, "yarn %u %.17g %.17g %.17g %d\n", c->rope_original_positions,
+                           c->rope_beta_fast, c->rope_beta_slow, c->rope_magnitude,
+                           c->rope_truncate);
+    for (uint32_t i = 0; i < c->n_layers; i++) /* what Llama does not have is said where it is */
+        if (c->layers[i])
+            samp_buffer_printf(&text, "layer %u window %u rope %d\n", i, samp_layer_window(c, i),
+                               samp_layer_has_rope(c, i));
     for (size_t i = 0; i < samp_weight_count(c); i++) { /* however the head is cut */
         samp_weight_ref w;
         uint64_t rows, cols;
@@ -76,11 +84,12 @@ samp_status samp_sensitivity_save(const samp_sensitivity *s, const char *path, s
     for (size_t i = 0; i < s->n_groups; i++)
         json_array_append_new(groups, group_json(&s->groups[i]));
     json_t *root =
-        json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:f,s:o}", "schema_version", SCHEMA, "tool",
-                  "samp " SAMP_VERSION, "model", s->model, "model_digest", s->model_digest,
+        json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:f,s:I,s:I,s:o}", "schema_version", SCHEMA,
+                  "tool", "samp " SAMP_VERSION, "model", s->model, "model_digest", s->model_digest,
                   "calibration", s->calibration, "calibration_digest", s->calibration_digest,
                   "tokens", (json_int_t)s->n_tokens, "probe_tokens", (json_int_t)s->n_probe_tokens,
-                  "bias", s->bias, "groups", groups);
+                  "bias", s->bias, "vectors", (json_int_t)s->n_vectors, "vector_bytes",
+                  (json_int_t)s->vector_bytes, "groups", groups);
     if (root && s->strata) json_object_set(root, "strata", s->strata);
     char *text = root && json_array_size(groups) == s->n_groups
                      ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17))
@@ -178,7 +187,7 @@ static samp_status read_group(const reader *r, const json_t *object, samp_sensit
 static samp_status read_root(const reader *r, const json_t *root)
 {
     samp_sensitivity *s = r->out;
-    int64_t schema = 0, tokens = 0, probe_tokens = 0;
+    int64_t schema = 0, tokens = 0, probe_tokens = 0, vectors = 0, vector_bytes = 0;
     SAMP_TRY(samp_json_integer(root, "schema_version", true, SCHEMA, SCHEMA, &schema, r->where,
                                r->error));
     SAMP_TRY(copy_text(r, root, "model", s->model, sizeof s->model));
@@ -192,7 +201,11 @@ static samp_status read_root(const reader *r, const json_t *root)
     SAMP_TRY(samp_json_number(root, "bias", true, &s->bias, r->where, r->error));
     if (s->bias <= 0)
         return samp_fail(r->error, SAMP_CORRUPT, "%s: \"bias\" is not positive", r->where);
+    SAMP_TRY(samp_json_integer(root, "vectors", false, 0, INT32_MAX, &vectors, r->where, r->error));
+    SAMP_TRY(samp_json_integer(root, "vector_bytes", false, 0, INT64_MAX / 2, &vector_bytes,
+                               r->where, r->error));
     s->n_tokens = (uint64_t)tokens, s->n_probe_tokens = (uint64_t)probe_tokens;
+    s->n_vectors = (uint64_t)vectors, s->vector_bytes = (uint64_t)vector_bytes;
     const json_t *groups = json_object_get(root, "groups");
     size_t n = json_array_size(groups);
     if (n < 1 || n > GROUPS_MAX)

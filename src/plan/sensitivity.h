@@ -60,6 +60,9 @@ typedef struct samp_sensitivity {
     uint64_t n_probe_tokens;
     double
         bias; /* measured KL of a whole plan over the sum of its groups' (calibrated; 1 = none) */
+    /* Norms and biases, which stay as they are: tensors, and their bytes in the model. 0: a file of an
+     * older version, whose model is a Llama. */
+    uint64_t n_vectors, vector_bytes;
     json_t *strata; /* fingerprint of the sample, as `samp sample` wrote it; NULL = none */
     samp_sensitivity_group *groups;
     size_t n_groups;

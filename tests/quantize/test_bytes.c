@@ -179,6 +179,11 @@ static void make_sensitivity(samp_sensitivity *s, samp_model *model)
     double errors[SAMP_FORMAT_COUNT];
     uint32_t n = (uint32_t)samp_measure_candidates(formats, roundings, SAMP_FORMAT_COUNT);
     *s = (samp_sensitivity){.bias = 1, .n_tokens = 1};
+    for (size_t i = 0; i < samp_model_count(model); i++) {
+        const samp_weight_ref *weight = samp_model_at(model, i);
+        bool vector = !samp_role_is_matrix(weight->role);
+        s->n_vectors += vector, s->vector_bytes += vector ? weight->layout.bytes : 0;
+    }
     snprintf(s->model, sizeof s->model, "%.255s", source);
     snprintf(s->calibration, sizeof s->calibration, "none: made up from shapes");
     OK(samp_model_digest(model, s->model_digest, &error));
