@@ -284,6 +284,14 @@ static void framing_56(void **state)
         {400, POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"},
         {400, POST "Transfer-Encoding:\r\n chunked\r\n"},
         {400, "POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n"},
+    };
+    (void)state;
+    check_refusals(rows, sizeof rows / sizeof *rows);
+}
+
+static void chunks_56(void **state)
+{
+    static const refusal rows[] = {
         {413, CHUNKED "ffffffffffffffff\r\n"},
         {413, CHUNKED "10000000000000005\r\n"},
         {400, CHUNKED "00000000000000005\r\n"}, /* 17 digits */
@@ -436,6 +444,7 @@ int main(void)
                                        cmocka_unit_test(request_lines_58),
                                        cmocka_unit_test(fields),
                                        cmocka_unit_test(framing_56),
+                                       cmocka_unit_test(chunks_56),
                                        cmocka_unit_test(floods_57),
                                        cmocka_unit_test(limits_are_reached),
                                        cmocka_unit_test(pipelined_requests_are_told_apart),
