@@ -4,10 +4,12 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Jansson reports most allocation failures of its parser as syntax errors, and some not at all: it
  * then leaves out a byte of a string. */
@@ -39,8 +41,13 @@ samp_status samp_json_parse(json_t **out, const char *text, size_t n, const char
 samp_status samp_json_load(json_t **out, const char *path, size_t max_bytes, samp_error *error)
 {
     *out = NULL;
-    FILE *file = fopen(path, "re");
-    if (!file) return samp_fail_errno(error, "%s cannot be opened", path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hang */
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    if (!file) {
+        samp_status failed = samp_fail_errno(error, "%s cannot be opened", path);
+        if (fd >= 0) close(fd);
+        return failed;
+    }
     struct stat info;
     samp_status status = SAMP_OK;
     char *text = NULL;

@@ -1,4 +1,4 @@
-/* samp validate: checks of a model folder for CI, as text, JSON or SARIF. */
+/* samp validate: checks of a model folder or GGUF file for CI, as text, JSON or SARIF. */
 #include "command/command.h"
 #include "command/steps.h"
 #include "command/terminal.h"
@@ -6,7 +6,7 @@
 #include <string.h>
 
 typedef struct validate_options {
-    const char *target, *fail_on;
+    const char *target, *fail_on, *explain;
     int64_t threads;
     bool deep, headers, json, sarif, rules;
 } validate_options;
@@ -17,8 +17,8 @@ static const samp_option options[] = {
     SAMP_OPTION(validate_options, FLAG, headers, "headers", 0, NULL,
                 .help = "read headers only, no scales"),
     SAMP_OPTION(validate_options, CHOICE, target, "for", 0, "PROGRAM",
-                .choices = "samp|transformers|vllm", .initial = "samp",
-                .help = "the program that will load the folder"),
+                .choices = "samp|transformers|vllm",
+                .help = "ask too whether that program can load it"),
     SAMP_OPTION(validate_options, CHOICE, fail_on, "fail-on", 0, "SEVERITY",
                 .choices = "error|warning|note", .initial = "error",
                 .help = "least severity that makes the answer no"),
@@ -29,6 +29,8 @@ static const samp_option options[] = {
                 .help = "print SARIF 2.1.0, for code scanning services"),
     SAMP_OPTION(validate_options, FLAG, rules, "rules", 0, NULL,
                 .help = "print every finding's id, cause and fix, and check nothing"),
+    SAMP_OPTION(validate_options, TEXT, explain, "explain", 0, "ID",
+                .help = "print one finding's cause and fix, and check nothing"),
 };
 
 static samp_status render(const validate_options *o, const char *folder,
@@ -51,19 +53,34 @@ static samp_status check(const validate_options *o, const char *folder, samp_fin
     return samp_step_validate(folder, &how, findings, error);
 }
 
+/* Cause and fix, of one finding or of all. */
+static int print_rules(const char *id, samp_error *error)
+{
+    samp_buffer out = {0};
+    samp_status status = SAMP_OK;
+    if (!id)
+        samp_findings_rules(&out);
+    else if (!samp_findings_explain(id, &out))
+        status = samp_fail(error, SAMP_INVALID,
+                           "%.40s is no finding's id; samp validate --rules lists all", id);
+    if (status == SAMP_OK) status = samp_buffer_ok(&out, error);
+    if (status == SAMP_OK) fputs(out.data, stdout);
+    samp_buffer_release(&out);
+    return status == SAMP_OK        ? SAMP_EXIT_DONE
+           : status == SAMP_INVALID ? SAMP_EXIT_USAGE
+                                    : SAMP_EXIT_ERROR;
+}
+
 static int run(const void *given, const char *const *arguments, size_t n, samp_error *error)
 {
     const validate_options *o = given;
     samp_buffer out = {0};
-    if (o->rules) {
-        samp_findings_rules(&out);
-        if (out.data) fputs(out.data, stdout);
-        samp_buffer_release(&out);
-        return SAMP_EXIT_DONE;
-    }
+    if (o->rules || o->explain) return print_rules(o->explain, error);
     if (n != 1 || (o->json && o->sarif) || (o->deep && o->headers)) {
         samp_fail(error, SAMP_INVALID,
-                  n != 1 ? "samp validate needs a folder; samp validate --help shows examples"
+                  n != 1
+                      ? "samp validate needs a folder or a GGUF file; samp validate --help shows "
+                        "examples"
                   : o->deep && o->headers ? "--deep and --headers exclude each other"
                                           : "--json and --sarif exclude each other");
         return SAMP_EXIT_USAGE;
@@ -91,11 +108,15 @@ const samp_command samp__cmd_validate = {
         "Checks the model in folder MODEL without running it: config.json, index and shards, "
         "tensor\n"
         "names, shapes and types, scales, and the tokenizer. --deep also reads every value and\n"
-        "compares all files with the digests in samp.json. Each finding has a stable id, a "
-        "severity\n"
-        "and a fix (samp validate --rules). Exit code 1 when there are findings.",
+        "compares all files with the digests in samp.json. MODEL may be samp's own artifact, a "
+        "plain\n"
+        "16- or 32-bit checkpoint, what bitsandbytes or compressed-tensors wrote, or a GGUF file.\n"
+        "Each finding has a stable id, a severity and a fix (samp validate --explain ID). Exit "
+        "code\n"
+        "1 when there are findings.",
     .examples = "  $ samp validate --deep demo/artifact\n"
-                "  $ samp validate --sarif artifact > samp.sarif\n",
+                "  $ samp validate --sarif artifact > samp.sarif\n"
+                "  $ samp validate --explain SAMP-SHD-006\n",
     SAMP_OPTIONS(options),
     .options_size = sizeof(validate_options),
     .run = run,

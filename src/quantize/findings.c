@@ -12,6 +12,16 @@ static const samp_finding_rule RULES[SAMP_FINDING_COUNT] = {
 #undef X
 };
 
+bool samp_finding_find(const char *code, samp_finding_id *out)
+{
+    for (int id = 0; id < SAMP_FINDING_COUNT; id++)
+        if (strcmp(RULES[id].code, code) == 0) {
+            *out = (samp_finding_id)id;
+            return true;
+        }
+    return false;
+}
+
 static const char *const SEVERITIES[] = {"note", "warning", "error"};
 
 const samp_finding_rule *samp_finding_rule_get(samp_finding_id id) { return &RULES[id]; }

@@ -33,6 +33,15 @@
     X(QUANT_DETAIL, "SAMP-CFG-008", WARNING, "quantization_config contradicts its own modules",    \
       "block_size or double_quant differ from what the modules' formats have.",                    \
       "Correct them; the modules' formats are what counts.")                                       \
+    X(QUANT_FOREIGN, "SAMP-CFG-009", NOTE, "another program quantized this model",                 \
+      "samp checks the artifact but does not run it.",                                             \
+      "Serve it with that program, or quantize the 16-bit model with samp.")                       \
+    X(QUANT_UNCHECKED, "SAMP-CFG-010", WARNING, "the quantization cannot be checked",              \
+      "quant_method is none that is known here: tensors were not compared with config.json.",      \
+      "Check it with the program that wrote it.")                                                  \
+    X(INT8_THRESHOLD, "SAMP-CFG-011", WARNING, "the outlier threshold of LLM.int8 is below 6.0",   \
+      "Inputs from the threshold on multiply in 16 bits; 6.0 is what the method was proven with.", \
+      "Set llm_int8_threshold to 6.0, or measure with `samp eval` what another value does.")       \
     X(INDEX_BAD, "SAMP-IDX-001", ERROR, "the index cannot be used",                                \
       "model.safetensors.index.json is damaged, or names files outside of the folder.",            \
       "Get the index again.")                                                                      \
@@ -64,6 +73,13 @@
     X(WEIGHTS_TWICE, "SAMP-SHD-009", ERROR, "the folder has a single file and an index",           \
       "Two versions of the model are mixed: programs disagree on which to load.",                  \
       "Remove the one that is not meant.")                                                         \
+    X(SHARD_SMALL, "SAMP-SHD-010", WARNING, "a shard is suspiciously small",                       \
+      "Writers fill all shards but the last; this one may be cut off, or a server's error page.",  \
+      "Compare its size and digest with the origin's.")                                            \
+    X(LEGACY, "SAMP-SHD-011", ERROR, "the weights are there as PyTorch pickles only",              \
+      "They are of the time before safetensors: loading them runs what they contain.",             \
+      "Get the model's safetensors; or convert in a sandbox: load it with transformers, then "     \
+      "save_pretrained(folder).")                                                                  \
     X(TENSOR_MISSING, "SAMP-TNS-001", ERROR, "a tensor is missing",                                \
       "A shard is of another version, or config.json of another model.",                           \
       "Get config.json and all shards of one version.")                                            \
@@ -79,6 +95,10 @@
     X(TIED_HEAD, "SAMP-TNS-005", NOTE, "a tied output head is stored as well",                     \
       "config.json ties the head to the embedding; the stored lm_head is not used.",               \
       "Nothing to do; removing it saves space.")                                                   \
+    X(TIED_DIFFERS, "SAMP-TNS-006", WARNING, "a tied output head is stored and is another matrix", \
+      "tie_word_embeddings is wrong, or a fine-tune untied the head: programs disagree which to "  \
+      "use.",                                                                                      \
+      "Ask the origin: remove lm_head, or set tie_word_embeddings to false.")                      \
     X(SCALE_NOT_FINITE, "SAMP-SCL-001", ERROR, "a scale is NaN or infinite",                       \
       "The file is damaged, or the quantizer met values it could not handle.",                     \
       "Quantize again; if it stays, the 16-bit weights are at fault.")                             \
@@ -136,14 +156,35 @@
       "Compare it with the original model's.")                                                     \
     X(TOKENIZER_SIZE, "SAMP-TOK-003", ERROR, "the tokenizer has more tokens than the embedding",   \
       "The tokenizer belongs to another model.", "Use the model's own tokenizer.")                 \
-    X(UNSAFE_FILE, "SAMP-DIR-001", WARNING, "a file that can run code when loaded",                \
-      "Pickle files and Python modules execute code in programs that load them.",                  \
+    X(TOKENIZER_IDS, "SAMP-TOK-004", WARNING, "tokenizer and config.json disagree on token ids",   \
+      "The tokenizer belongs to another model, or one of the two was edited.",                     \
+      "Use the files of one model; a wrong end token makes answers run on.")                       \
+    X(TOKENIZER_SMALL, "SAMP-TOK-005", WARNING,                                                    \
+      "the tokenizer has far fewer tokens than the "                                               \
+      "embedding",                                                                                 \
+      "The tokenizer belongs to another model, or its added tokens are lost.",                     \
+      "Use the model's own tokenizer.")                                                            \
+    X(UNSAFE_FILE, "SAMP-DIR-001", ERROR, "a pickle, which runs code when it is loaded",           \
+      "Programs that load it execute what it contains.",                                           \
       "Remove it; safetensors holds the weights.")                                                 \
     X(LEFTOVER, "SAMP-DIR-002", WARNING, "a file left over by an interrupted run",                 \
       "A program was killed while it wrote here.", "Run it again, or remove the file.")            \
     X(UNREADABLE, "SAMP-DIR-003", ERROR, "a file cannot be read",                                  \
       "It is no regular file, a link leads nowhere, or permissions are missing.",                  \
       "Replace it by the real file.")                                                              \
+    X(CODE_FILE, "SAMP-DIR-004", WARNING, "a Python file",                                         \
+      "Programs that trust remote code import it.", "Remove it unless you trust its origin.")      \
+    X(POINTER, "SAMP-DIR-005", ERROR, "a file is a Git LFS pointer",                               \
+      "The repository was cloned without its large files.", "Run `git lfs pull` in the folder.")   \
+    X(GGUF_BAD, "SAMP-GGF-001", ERROR, "not a valid GGUF file",                                    \
+      "It is cut off, damaged, or hostile.", "Get the file again and compare its digest.")         \
+    X(GGUF_UNCHECKED, "SAMP-GGF-002", WARNING, "the GGUF file's model cannot be checked",          \
+      "Its architecture or a tensor's type is none that is known here.",                           \
+      "Check it with the program that wrote it.")                                                  \
+    X(GGUF_MODEL, "SAMP-GGF-003", ERROR,                                                           \
+      "metadata and tensors of a GGUF file contradict each "                                       \
+      "other",                                                                                     \
+      "It was written by a faulty converter, or edited.", "Convert the original model again.")     \
     X(TARGET, "SAMP-TGT-001", ERROR, "the target cannot load this artifact",                       \
       "The program asked about does not read the formats used here.",                              \
       "Use `samp export` for that program.")
@@ -162,6 +203,8 @@ typedef struct samp_finding_rule {
 } samp_finding_rule;
 
 const samp_finding_rule *samp_finding_rule_get(samp_finding_id id);
+/* By code; false when there is none. */
+bool samp_finding_find(const char *code, samp_finding_id *out);
 const char *samp_severity_name(samp_severity severity); /* "note", "warning", "error" */
 /* false when the name is none of them. */
 bool samp_severity_parse(const char *name, samp_severity *out);
@@ -207,5 +250,7 @@ samp_status samp_findings_sarif(const samp_findings *findings, const char *folde
                                 samp_error *error);
 /* The table as Markdown, for the documentation. */
 void samp_findings_rules(samp_buffer *out);
+/* One row of it as text; false when there is no such id. */
+bool samp_findings_explain(const char *id, samp_buffer *out);
 
 #endif

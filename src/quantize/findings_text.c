@@ -67,3 +67,13 @@ void samp_findings_rules(samp_buffer *out)
                            samp_severity_name(rule->severity), rule->title, rule->cause, rule->fix);
     }
 }
+
+bool samp_findings_explain(const char *id, samp_buffer *out)
+{
+    samp_finding_id found;
+    if (!samp_finding_find(id, &found)) return false;
+    const samp_finding_rule *rule = samp_finding_rule_get(found);
+    samp_buffer_printf(out, "%s  %s\n%s\n\ncause: %s\nfix:   %s\n", rule->code,
+                       samp_severity_name(rule->severity), rule->title, rule->cause, rule->fix);
+    return true;
+}

@@ -29,20 +29,28 @@ static samp_status check_target(const samp_validate_options *options, samp_error
                      options->target);
 }
 
-/* Other programs do not know our quant_method; plain float checkpoints they all read. */
+/* Other programs do not know our quant_method, and we do not run theirs; plain float checkpoints
+ * all read. */
 static void validate_target(samp_validation *v)
 {
     const char *target = v->options->target;
-    if (!target || strcmp(target, "samp") == 0 || !v->modules) return;
-    samp_findings_add(v->findings, SAMP_FINDING_TARGET, "config.json", NULL,
-                      "quant_method \"samp\" is not known to %s", target);
+    if (!target) return;
+    bool samp = strcmp(target, "samp") == 0;
+    if (samp && v->foreign.method)
+        samp_findings_add(v->findings, SAMP_FINDING_TARGET, "config.json", NULL,
+                          "samp runs its own artifacts and plain 16- and 32-bit models");
+    if (!samp && v->modules)
+        samp_findings_add(v->findings, SAMP_FINDING_TARGET, "config.json", NULL,
+                          "quant_method \"samp\" is not known to %s", target);
 }
 
 static samp_status run(samp_validation *v, samp_error *error)
 {
     SAMP_TRY(check_target(v->options, error));
+    if (samp_is_file(v->folder)) return samp__validate_gguf(v, error);
     if (!samp_is_folder(v->folder))
-        return samp_fail(error, SAMP_NOT_FOUND, "%s is not a folder", v->folder);
+        return samp_fail(error, SAMP_NOT_FOUND, "%s is neither a folder nor a GGUF file",
+                         v->folder);
     SAMP_TRY(samp_pool_create(&v->pool, v->options->n_threads, error));
     SAMP_TRY(samp__validate_listing(v, error));
     SAMP_TRY(samp__validate_config(v, error));
@@ -53,8 +61,6 @@ static samp_status run(samp_validation *v, samp_error *error)
     SAMP_TRY(samp__validate_tokenizer(v, error));
     SAMP_TRY(samp__validate_manifest(v, error));
     validate_target(v);
-    if (v->findings->failed)
-        return samp_fail(error, SAMP_NOMEM, "%s: out of memory for the findings", v->folder);
     return SAMP_OK;
 }
 
@@ -64,6 +70,8 @@ samp_status samp_validate(const char *folder, const samp_validate_options *optio
     samp_validation v = {
         .folder = folder, .options = options, .progress = progress, .findings = findings};
     samp_status status = run(&v, error);
+    if (status == SAMP_OK && findings->failed)
+        status = samp_fail(error, SAMP_NOMEM, "%s: out of memory for the findings", folder);
     for (size_t i = 0; i < v.n_shards; i++) samp_safetensors_close(v.shards[i].file);
     samp_names_release(&v.by_name);
     samp_free(v.shards);

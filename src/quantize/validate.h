@@ -1,4 +1,5 @@
-/* samp validate: everything about a model folder that can be checked without running it. */
+/* samp validate: everything about a model folder or GGUF file that can be checked without running
+ * it. */
 #ifndef SAMP_QUANTIZE_VALIDATE_H
 #define SAMP_QUANTIZE_VALIDATE_H
 
@@ -13,13 +14,15 @@ typedef enum samp_validate_depth {
 
 typedef struct samp_validate_options {
     samp_validate_depth depth;
-    const char *target; /* "samp", "transformers" or "vllm"; NULL = "samp" */
+    const char
+        *target; /* who must be able to load it: "samp", "transformers", "vllm"; NULL = any */
     unsigned n_threads; /* for digests and values; 0 = what this process may use */
 } samp_validate_options;
 
-/* Appends what it finds. Fails only when it could not look: no such folder (SAMP_NOT_FOUND),
- * unknown target (SAMP_INVALID), out of memory, cancelled. Memory is bounded by headers, one panel
- * a thread, and the scales of one weight. Progress: "validate", bytes. */
+/* folder: a model folder (samp's artifact, plain floats, or what bitsandbytes or compressed-tensors
+ * wrote), or a GGUF file. Appends what it finds. Fails only when it could not look: no such folder
+ * (SAMP_NOT_FOUND), unknown target (SAMP_INVALID), out of memory, cancelled. Memory is bounded by
+ * headers, one panel a thread, and the scales of one weight. Progress: "validate", bytes. */
 samp_status samp_validate(const char *folder, const samp_validate_options *options,
                           const samp_progress *progress, samp_findings *findings,
                           samp_error *error);

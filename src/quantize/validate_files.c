@@ -4,9 +4,11 @@
 #include "quantize/validate_internal.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { PATH_BYTES = 4096 };
 
@@ -17,12 +19,38 @@ static bool ends_with(const char *name, const char *ending)
 }
 
 /* Formats that run code when they are loaded. */
-static bool is_unsafe(const char *name)
+static bool is_pickle(const char *name)
 {
-    static const char *const endings[] = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py"};
+    static const char *const endings[] = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (ends_with(name, endings[i])) return true;
     return false;
+}
+
+/* pytorch_model.bin, pytorch_model-00001-of-00003.bin, consolidated.00.pth */
+static void count_legacy(samp_validation *v, const char *name)
+{
+    unsigned number, total = 0;
+    int end = 0;
+    bool numbered = sscanf(name, "pytorch_model-%5u-of-%5u.bin%n", &number, &total, &end) == 2 &&
+                    end > 0 && !name[end];
+    if (!numbered && strcmp(name, "pytorch_model.bin") != 0 &&
+        !(strncmp(name, "consolidated.", 13) == 0 && ends_with(name, ".pth")))
+        return;
+    v->legacy++;
+    if (numbered && total > v->legacy_total) v->legacy_total = total;
+}
+
+bool samp__is_pointer(int folder, const char *name)
+{
+    static const char magic[] = "version https://git-lfs";
+    char found[sizeof magic - 1];
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hang */
+    if (fd < 0) return false;
+    bool is = samp_pread(fd, found, sizeof found, 0) == sizeof found &&
+              memcmp(found, magic, sizeof found) == 0;
+    close(fd);
+    return is;
 }
 
 static void look_at_entry(samp_validation *v, int folder, const char *name)
@@ -40,9 +68,18 @@ static void look_at_entry(samp_validation *v, int folder, const char *name)
         return;
     }
     v->findings->n_files++;
-    if (is_unsafe(name))
+    count_legacy(v, name);
+    if (ends_with(name, ".gguf")) snprintf(v->gguf, sizeof v->gguf, "%s", name);
+    if (is_pickle(name))
         samp_findings_add(v->findings, SAMP_FINDING_UNSAFE_FILE, name, NULL,
-                          "other programs run what such files contain");
+                          "its name ends as those of pickles do");
+    if (ends_with(name, ".py"))
+        samp_findings_add(v->findings, SAMP_FINDING_CODE_FILE, name, NULL,
+                          "other programs may run it");
+    if (!ends_with(name, ".safetensors") && info.st_size < 1024 && samp__is_pointer(folder, name))
+        samp_findings_add(v->findings, SAMP_FINDING_POINTER, name, NULL,
+                          "it is %lld bytes of text that stand for the real file",
+                          (long long)info.st_size);
     if (strcmp(name, ".samp-state") == 0 || strstr(name, ".tmp-"))
         samp_findings_add(v->findings, SAMP_FINDING_LEFTOVER, name, NULL,
                           "a run that writes this folder did not finish");
@@ -60,9 +97,22 @@ samp_status samp__validate_listing(samp_validation *v, samp_error *error)
     return SAMP_OK;
 }
 
+static bool is_ours(const json_t *object)
+{
+    const char *method = json_string_value(json_object_get(object, "quant_method"));
+    return method && strcmp(method, "samp") == 0;
+}
+
 static void validate_quantization(samp_validation *v)
 {
     samp_error failure;
+    const json_t *object = samp_foreign_object(v->root);
+    if (!object || json_is_null(object)) return;
+    if (!is_ours(object)) {
+        v->has_config &= samp_foreign_read(&v->foreign, object, v->findings);
+        return;
+    }
+    samp_foreign_check_threshold(object, v->findings);
     if (samp_quantization_open(v->root, &v->modules, "config.json", &failure) != SAMP_OK ||
         samp_quantization_first_rows(v->root, v->config.vocab_size, &v->first_rows, "config.json",
                                      &failure) != SAMP_OK) {
@@ -105,6 +155,35 @@ samp_status samp__validate_config(samp_validation *v, samp_error *error)
     return SAMP_OK;
 }
 
+static bool is_end(const samp_config *config, int32_t id)
+{
+    bool is = false;
+    for (int i = 0; i < config->n_eos_tokens; i++) is |= config->eos_tokens[i] == id;
+    return is;
+}
+
+void samp__validate_vocabulary(samp_validation *v, const samp_tokenizer *tokenizer,
+                               const char *file)
+{
+    const samp_config *config = &v->config;
+    uint32_t count = samp_tokenizer_vocab(tokenizer);
+    int32_t bos = samp_tokenizer_bos(tokenizer), eos = samp_tokenizer_eos(tokenizer);
+    if (count > config->vocab_size)
+        samp_findings_add(v->findings, SAMP_FINDING_TOKENIZER_SIZE, file, NULL,
+                          "it has %u tokens, the embedding %u rows", count, config->vocab_size);
+    else if (count < config->vocab_size / 2)
+        samp_findings_add(v->findings, SAMP_FINDING_TOKENIZER_SMALL, file, NULL,
+                          "it has %u tokens, the embedding %u rows", count, config->vocab_size);
+    if (bos >= 0 && config->bos_token >= 0 && bos != config->bos_token)
+        samp_findings_add(v->findings, SAMP_FINDING_TOKENIZER_IDS, file, NULL,
+                          "its first token is %d, config.json's %d", (int)bos,
+                          (int)config->bos_token);
+    if (eos >= 0 && config->n_eos_tokens && !is_end(config, eos))
+        samp_findings_add(v->findings, SAMP_FINDING_TOKENIZER_IDS, file, NULL,
+                          "its end token is %d, config.json's %d", (int)eos,
+                          (int)config->eos_tokens[0]);
+}
+
 samp_status samp__validate_tokenizer(samp_validation *v, samp_error *error)
 {
     char path[PATH_BYTES];
@@ -124,11 +203,8 @@ samp_status samp__validate_tokenizer(samp_validation *v, samp_error *error)
                           failure.message);
         return SAMP_OK;
     }
-    uint32_t count = samp_tokenizer_vocab(tokenizer);
+    if (v->has_config) samp__validate_vocabulary(v, tokenizer, "tokenizer.json");
     samp_tokenizer_release(tokenizer);
-    if (v->has_config && count > v->config.vocab_size)
-        samp_findings_add(v->findings, SAMP_FINDING_TOKENIZER_SIZE, "tokenizer.json", NULL,
-                          "it has %u tokens, the embedding %u rows", count, v->config.vocab_size);
     return SAMP_OK;
 }
 
@@ -139,10 +215,10 @@ static void take_report(void *context, const char *id, samp_severity severity, c
                         const char *message)
 {
     samp_validation *v = context;
+    samp_finding_id found;
     (void)severity;
-    for (int i = 0; i < SAMP_FINDING_COUNT; i++)
-        if (strcmp(samp_finding_rule_get((samp_finding_id)i)->code, id) == 0)
-            samp_findings_add(v->findings, (samp_finding_id)i, file, NULL, "%s", message);
+    if (samp_finding_find(id, &found))
+        samp_findings_add(v->findings, found, file, NULL, "%s", message);
 }
 
 /* Digests are the second half of a deep validation's bytes. */

@@ -4,6 +4,7 @@
 #include "quantize/validate_internal.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,17 +53,6 @@ static bool shard_numbers(const char *name, unsigned *number, unsigned *total)
 
 /* ---- one shard ------------------------------------------------------------------------------- */
 
-static bool is_pointer(const char *path)
-{
-    static const char magic[] = "version https://git-lfs";
-    char found[sizeof magic - 1];
-    FILE *file = fopen(path, "rbe");
-    if (!file) return false;
-    size_t n = fread(found, 1, sizeof found, file);
-    fclose(file);
-    return n == sizeof found && memcmp(found, magic, n) == 0;
-}
-
 static samp_status open_shard(samp_validation *v, validate_shard *shard, samp_error *error)
 {
     char path[PATH_BYTES];
@@ -79,7 +69,7 @@ static samp_status open_shard(samp_validation *v, validate_shard *shard, samp_er
                           "the file has 0 bytes");
         return SAMP_OK;
     }
-    if (is_pointer(path)) {
+    if (samp__is_pointer(AT_FDCWD, path)) {
         samp_findings_add(v->findings, SAMP_FINDING_SHARD_POINTER, shard->name, NULL,
                           "the file is %lld bytes of text that stand for the real one",
                           (long long)info.st_size);
@@ -151,12 +141,28 @@ static samp_status read_index(samp_validation *v, samp_index *index, samp_error 
     return SAMP_OK;
 }
 
+/* What is there instead decides what to do. */
+static void say_no_weights(samp_validation *v)
+{
+    unsigned total = v->legacy_total > v->legacy ? v->legacy_total : v->legacy;
+    if (v->legacy)
+        samp_findings_add(v->findings, SAMP_FINDING_LEGACY, "", NULL,
+                          "there are %u of %u files of PyTorch weights, and neither %s nor %s",
+                          v->legacy, total, SINGLE, INDEX);
+    else if (*v->gguf)
+        samp_findings_add(v->findings, SAMP_FINDING_NO_WEIGHTS, "", NULL,
+                          "there is neither %s nor %s; give the path of %s to have it checked",
+                          SINGLE, INDEX, v->gguf);
+    else
+        samp_findings_add(v->findings, SAMP_FINDING_NO_WEIGHTS, "", NULL,
+                          "there is neither %s nor %s", SINGLE, INDEX);
+}
+
 static samp_status list_shards(samp_validation *v, samp_index *index, samp_error *error)
 {
     bool single = exists(v, SINGLE), has_index = exists(v, INDEX);
     if (!single && !has_index) {
-        samp_findings_add(v->findings, SAMP_FINDING_NO_WEIGHTS, "", NULL,
-                          "there is neither %s nor %s", SINGLE, INDEX);
+        say_no_weights(v);
         v->shards_complete = false;
         return SAMP_OK;
     }
@@ -226,6 +232,31 @@ static void compare_with_index(samp_validation *v, const samp_index *index)
                           (unsigned long long)index->total_size, (unsigned long long)bytes);
 }
 
+/* All shards but the last are filled up to one size: one with less than a tenth of the mean that
+ * total_size promises, or of the largest, was cut off or is something else. */
+static void find_small_shards(samp_validation *v, const samp_index *index)
+{
+    uint64_t sizes[SHARDS_MAX] = {0}, usual = 0;
+    for (size_t i = 0; i < v->n_shards; i++) {
+        char path[PATH_BYTES];
+        struct stat info;
+        if (samp_path_join(path, sizeof path, v->folder, v->shards[i].name, NULL) == SAMP_OK &&
+            stat(path, &info) == 0 && S_ISREG(info.st_mode))
+            sizes[i] = (uint64_t)info.st_size;
+        if (sizes[i] > usual) usual = sizes[i];
+    }
+    if (index->has_total_size && v->n_shards && index->total_size / v->n_shards > usual)
+        usual = index->total_size / v->n_shards;
+    for (size_t i = 0; i < v->n_shards; i++) {
+        unsigned number, total;
+        bool last = shard_numbers(v->shards[i].name, &number, &total) && number == total;
+        if (sizes[i] == 0 || sizes[i] >= usual / 10 || (last && v->shards[i].file)) continue;
+        samp_findings_add(v->findings, SAMP_FINDING_SHARD_SMALL, v->shards[i].name, NULL,
+                          "it is %llu bytes, expected about %llu", (unsigned long long)sizes[i],
+                          (unsigned long long)usual);
+    }
+}
+
 samp_status samp__validate_shards(samp_validation *v, samp_error *error)
 {
     samp_index index = {0};
@@ -235,6 +266,7 @@ samp_status samp__validate_shards(samp_validation *v, samp_error *error)
         status = open_shard(v, &v->shards[i], error);
     if (status == SAMP_OK) status = collect_tensors(v, error);
     if (status == SAMP_OK && index.n) compare_with_index(v, &index);
+    if (status == SAMP_OK && index.n) find_small_shards(v, &index);
     samp_index_release(&index);
     return status;
 }

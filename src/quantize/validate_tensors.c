@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static const samp_tensor_info *find_tensor(samp_validation *v, const char *name)
+const samp_tensor_info *samp__validate_find(samp_validation *v, const char *name)
 {
     uint32_t item;
     if (!samp_names_find(&v->by_name, name, &item)) return NULL;
@@ -20,6 +20,20 @@ static const char *shard_of(const samp_validation *v, const samp_tensor_info *te
 
 /* ---- one weight ------------------------------------------------------------------------------ */
 
+/* Whether a weight that is missing is there under a quantizer's names. */
+static const samp_tensor_info *find_quantized(samp_validation *v, const char *weight)
+{
+    static const char *const suffixes[] = {".weight_packed", ".qweight", ".weight_q"};
+    size_t n = strlen(weight) - strlen(".weight");
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        char name[SAMP_TENSOR_NAME_MAX];
+        snprintf(name, sizeof name, "%.*s%s", (int)n, weight, suffixes[i]);
+        const samp_tensor_info *tensor = samp__validate_find(v, name);
+        if (tensor) return tensor;
+    }
+    return NULL;
+}
+
 /* NULL format after a finding, or when the tensor is missing. */
 static samp_status choose_format(samp_validation *v, samp_weight_ref *weight, samp_error *error)
 {
@@ -28,7 +42,12 @@ static samp_status choose_format(samp_validation *v, samp_weight_ref *weight, sa
     weight->format = entry.format;
     weight->activation_bits = entry.activation_bits;
     if (entry.format) return SAMP_OK;
-    const samp_tensor_info *tensor = find_tensor(v, weight->name);
+    const samp_tensor_info *tensor = samp__validate_find(v, weight->name);
+    if (!tensor && (tensor = find_quantized(v, weight->name))) {
+        samp_findings_add(v->findings, SAMP_FINDING_QUANT_ABSENT, shard_of(v, tensor), tensor->name,
+                          "it holds quantized values");
+        return SAMP_OK;
+    }
     if (!tensor) {
         if (v->shards_complete)
             samp_findings_add(v->findings, SAMP_FINDING_TENSOR_MISSING, "", weight->name,
@@ -50,7 +69,7 @@ static bool check_part(samp_validation *v, samp_weight_ref *weight, int index)
     const samp_part *part = &weight->layout.parts[index];
     char name[SAMP_TENSOR_NAME_MAX];
     if (samp_part_name(name, sizeof name, weight->name, part, NULL) != SAMP_OK) return false;
-    const samp_tensor_info *tensor = find_tensor(v, name);
+    const samp_tensor_info *tensor = samp__validate_find(v, name);
     if (!tensor) {
         if (v->shards_complete)
             samp_findings_add(v->findings, SAMP_FINDING_TENSOR_MISSING, "", name,
@@ -147,14 +166,37 @@ static samp_status look_inside(samp_validation *v, const samp_weight_ref *weight
 
 /* ---- all weights ----------------------------------------------------------------------------- */
 
+/* quant_state is text: samp pads it to one length, bitsandbytes does not. */
+static void take_text_length(samp_validation *v, samp_weight_ref *weight)
+{
+    enum { TEXT_MAX = 4096 };
+    for (int i = 1; i < weight->layout.n_parts; i++) {
+        samp_part *part = &weight->layout.parts[i];
+        char name[SAMP_TENSOR_NAME_MAX];
+        if (!strstr(part->suffix, "quant_state") ||
+            samp_part_name(name, sizeof name, weight->name, part, NULL) != SAMP_OK)
+            continue;
+        const samp_tensor_info *tensor = samp__validate_find(v, name);
+        if (!tensor || tensor->rank != 1 || tensor->bytes > TEXT_MAX) continue;
+        part->shape[0] = tensor->shape[0];
+        part->bytes = tensor->bytes;
+    }
+}
+
 static samp_status validate_weight(samp_validation *v, size_t index, samp_error *error)
 {
     samp_weight_ref weight = {.activation_bits = 16};
     uint64_t rows, cols;
     samp_stored_at(&v->config, v->first_rows, index, &weight, &rows, &cols);
-    SAMP_TRY(choose_format(v, &weight, error));
+    if (v->foreign.method) {
+        bool done;
+        SAMP_TRY(samp__validate_foreign_weight(v, &weight, rows, cols, &done, error));
+        if (done) return SAMP_OK;
+    }
+    if (!weight.format) SAMP_TRY(choose_format(v, &weight, error));
     if (!weight.format) return SAMP_OK;
     SAMP_TRY(weight.format->layout(rows, cols, &weight.layout, error));
+    if (v->foreign.method) take_text_length(v, &weight);
     bool complete = true;
     for (int i = 0; i < weight.layout.n_parts; i++) complete &= check_part(v, &weight, i);
     if (!complete || v->options->depth == SAMP_VALIDATE_HEADERS) return SAMP_OK;
@@ -183,14 +225,57 @@ static void find_unknown_modules(samp_validation *v)
                           "the model that config.json describes has no such module");
 }
 
-/* What no weight uses: the duplicate of a tied head, stored rotary frequencies (harmless), or more.
- */
-static void find_extra_tensors(samp_validation *v)
+/* Tensors that are no weights and do no harm: rotary frequencies, and other programs' scales of keys
+ * and values. */
+static bool is_harmless(const samp_validation *v, const char *name)
+{
+    static const char *const endings[] = {".q_scale", ".k_scale", ".v_scale"};
+    size_t n = strlen(name);
+    for (size_t i = 0; v->foreign.method && i < sizeof endings / sizeof *endings; i++)
+        if (n > 8 && strcmp(name + n - 8, endings[i]) == 0) return true;
+    return strstr(name, ".rotary_emb.inv_freq") != NULL;
+}
+
+/* A head that config.json ties to the embedding and that is stored all the same: the same bytes are
+ * waste, others make the model depend on who loads it. */
+static samp_status compare_tied_head(samp_validation *v, const samp_tensor_info *head,
+                                     samp_error *error)
+{
+    enum { CHUNK = 1 << 20 };
+    const samp_tensor_info *embedding = samp__validate_find(v, "model.embed_tokens.weight");
+    bool same = true, comparable = embedding && embedding->dtype == head->dtype &&
+                                   embedding->bytes == head->bytes &&
+                                   v->options->depth == SAMP_VALIDATE_DEEP;
+    char *bytes = comparable ? samp_alloc(2, CHUNK) : NULL;
+    samp_status status = SAMP_OK;
+    if (comparable && !bytes)
+        status = samp_fail(error, SAMP_NOMEM, "%s: out of memory", head->name);
+    for (uint64_t at = 0; bytes && same && status == SAMP_OK && at < head->bytes; at += CHUNK) {
+        uint64_t n = head->bytes - at < CHUNK ? head->bytes - at : CHUNK;
+        status = samp__validate_read(v, head, at, bytes, n, error);
+        if (status == SAMP_OK)
+            status = samp__validate_read(v, embedding, at, bytes + CHUNK, n, error);
+        same = status != SAMP_OK || memcmp(bytes, bytes + CHUNK, n) == 0;
+    }
+    samp_free(bytes);
+    if (status == SAMP_OK)
+        samp_findings_add(v->findings, same ? SAMP_FINDING_TIED_HEAD : SAMP_FINDING_TIED_DIFFERS,
+                          shard_of(v, head), head->name, "tie_word_embeddings is true%s",
+                          !same        ? ", and its bytes are not the embedding's"
+                          : comparable ? ", and its bytes are the embedding's"
+                                       : "");
+    return status;
+}
+
+/* What no weight uses. */
+static samp_status find_extra_tensors(samp_validation *v, samp_error *error)
 {
     for (size_t i = 0; i < v->n_tensors; i++) {
         const char *name = v->tensors[i].name;
-        if (v->used[i] || strstr(name, ".rotary_emb.inv_freq")) continue;
-        if (v->config.tied_embeddings && strncmp(name, "lm_head.", 8) == 0)
+        if (v->used[i] || is_harmless(v, name)) continue;
+        if (v->config.tied_embeddings && strcmp(name, "lm_head.weight") == 0)
+            SAMP_TRY(compare_tied_head(v, &v->tensors[i], error));
+        else if (v->config.tied_embeddings && strncmp(name, "lm_head.", 8) == 0)
             samp_findings_add(v->findings, SAMP_FINDING_TIED_HEAD, shard_of(v, &v->tensors[i]),
                               name, "tie_word_embeddings is true");
         else
@@ -198,6 +283,7 @@ static void find_extra_tensors(samp_validation *v)
                               name, "a %s of %u layers has no such tensor", v->config.architecture,
                               v->config.n_layers);
     }
+    return SAMP_OK;
 }
 
 samp_status samp__validate_tensors(samp_validation *v, samp_error *error)
@@ -208,6 +294,6 @@ samp_status samp__validate_tensors(samp_validation *v, samp_error *error)
         SAMP_TRY(validate_weight(v, i, error));
     /* Without quantization_config, scale tensors would all count as extra: one finding said it
      * already. */
-    if (!v->findings->counts[SAMP_FINDING_QUANT_ABSENT]) find_extra_tensors(v);
-    return SAMP_OK;
+    if (v->findings->counts[SAMP_FINDING_QUANT_ABSENT]) return SAMP_OK;
+    return find_extra_tensors(v, error);
 }

@@ -28,6 +28,8 @@ expect 2 'config.json' -- "$samp" generate "$work" -p x
 expect 1 'SAMP-CFG-001' -- "$samp" validate "$work"
 expect 3 'exclude each other' -- "$samp" validate --json --sarif "$work"
 expect 0 'SAMP-SHD-006' -- "$samp" validate --rules
+expect 0 'git lfs pull' -- "$samp" validate --explain SAMP-SHD-006
+expect 3 "no finding's id" -- "$samp" validate --explain SAMP-SHD-999
 expect 0 '$69,120 a month' -- "$samp" cost --price 32 --baseline-price 128 --one-time 45000
 expect 0 '"dollars_per_year": 829440' -- "$samp" cost --price 32 --baseline-price 128 --json
 expect 3 'expected 0 to' -- "$samp" cost --price -1

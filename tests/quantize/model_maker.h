@@ -152,6 +152,21 @@ static inline void maker_shard(const char *folder, const char *file, const maker
     samp_free(offsets);
 }
 
+/* folder/tokenizer.json with tokens a, b, c and words of no use, one for each row of the embedding
+ * (a thousand at most: larger models are made for their size). */
+static inline void maker_tokenizer(const char *folder, uint32_t n)
+{
+    json_t *vocab = json_object();
+    for (uint32_t i = 0; i < n && i < 1000; i++) {
+        char word[16];
+        snprintf(word, sizeof word, i < 3 ? "%c" : "w%u", i < 3 ? 'a' + i : i);
+        json_object_set_new(vocab, word, json_integer(i));
+    }
+    maker_json(folder, "tokenizer.json",
+               json_pack("{s:s, s:{s:s, s:o, s:[]}, s:[]}", "version", "1.0", "model", "type",
+                         "BPE", "vocab", vocab, "merges", "added_tokens"));
+}
+
 /* folder/config.json, tokenizer.json and model.safetensors, all weights bf16. */
 static inline void maker_model(const char *folder, maker_shape shape, uint64_t seed)
 {
@@ -161,9 +176,7 @@ static inline void maker_model(const char *folder, maker_shape shape, uint64_t s
     maker_must(samp_make_folder(folder, &error), &error);
     maker_shard(folder, "model.safetensors", &tensors, seed);
     maker_json(folder, "config.json", samp_config_json(&config, "bfloat16"));
-    maker_json(folder, "tokenizer.json",
-               json_pack("{s:s, s:{s:s, s:{s:i, s:i, s:i}, s:[]}, s:[]}", "version", "1.0", "model",
-                         "type", "BPE", "vocab", "a", 0, "b", 1, "c", 2, "merges", "added_tokens"));
+    maker_tokenizer(folder, shape.vocab_size);
     maker_tensors_release(&tensors);
 }
 

@@ -171,7 +171,9 @@ static void config_value(const fixture *f)
 {
     config_set(f, "num_attention_heads", json_integer(3));
 }
-static void quant_config(const fixture *f) { quant_set(f, "quant_method", json_string("awq")); }
+static void quant_config(const fixture *f) { quant_set(f, "modules", json_string("all")); }
+static void quant_unchecked(const fixture *f) { quant_set(f, "quant_method", json_string("awq")); }
+static void int8_threshold(const fixture *f) { quant_set(f, "llm_int8_threshold", json_real(3.0)); }
 static void quant_type(const fixture *f) { quant_set(f, "quant_type", json_string("int6")); }
 static void quant_detail(const fixture *f) { quant_set(f, "block_size", json_integer(128)); }
 static void remote_code(const fixture *f) { config_set(f, "auto_map", json_object()); }
@@ -306,10 +308,25 @@ static void tensor_type(const fixture *f)
     maker_json(f->work, "config.json", config);
 }
 
-static void tied_head(const fixture *f)
+/* A model that says its head is tied, and stores one of its own. */
+static void tied_differs(const fixture *f)
 {
     plain_model(f, keep);
     config_set(f, "tie_word_embeddings", json_true());
+}
+
+static void tied_head(const fixture *f)
+{
+    samp_error error;
+    samp_checkpoint *checkpoint;
+    tied_differs(f);
+    maker_must(samp_checkpoint_open(&checkpoint, f->work, &error), &error);
+    const samp_tensor_info *info = samp_checkpoint_find(checkpoint, "model.embed_tokens.weight");
+    char *bytes = samp_alloc(info->bytes, 1);
+    maker_must(samp_checkpoint_read(checkpoint, info, 0, bytes, info->bytes, &error), &error);
+    overwrite(f, "lm_head.weight", 0, bytes, info->bytes);
+    samp_free(bytes);
+    samp_checkpoint_close(checkpoint);
 }
 
 static void scale_nan(const fixture *f) { overwrite_float(f, DOWN0 "_scale", 5, NAN); }
@@ -394,7 +411,33 @@ static void tokenizer_size(const fixture *f)
                          "BPE", "vocab", vocab, "merges", "added_tokens"));
 }
 
+static void tokenizer_small(const fixture *f) { maker_tokenizer(f->work, 40); }
+
+/* A tokenizer whose end token is another one than config.json's. */
+static void tokenizer_ids(const fixture *f)
+{
+    maker_json(f->work, "tokenizer_config.json", json_pack("{s:s}", "eos_token", "w7"));
+}
+
 static void unsafe_file(const fixture *f) { write_text(f, "pytorch_model.bin", "pickle"); }
+static void code_file(const fixture *f) { write_text(f, "modeling_llama.py", "import os"); }
+static void pointer(const fixture *f)
+{
+    write_text(f, "tokenizer.json", "version https://git-lfs.github.com/spec/v1\nsize 17210000\n");
+}
+
+static void legacy(const fixture *f)
+{
+    no_weights(f);
+    write_text(f, "pytorch_model-00001-of-00002.bin", "pickle");
+    write_text(f, "pytorch_model.bin.index.json", "{}");
+}
+
+/* An error page instead of a shard. */
+static void shard_small(const fixture *f)
+{
+    write_text(f, SHARD, "<html><body>Entry not found</body></html>");
+}
 static void leftover(const fixture *f) { write_text(f, ".samp-state", "samp-partial"); }
 
 static void unreadable(const fixture *f)
@@ -421,6 +464,15 @@ static const defect DEFECTS[] = {
     {SAMP_FINDING_CONFIG_VALUE, config_value, HEADERS},
     {SAMP_FINDING_QUANT_CONFIG, quant_config, HEADERS},
     {SAMP_FINDING_QUANT_TYPE, quant_type, HEADERS},
+    {SAMP_FINDING_QUANT_UNCHECKED, quant_unchecked, HEADERS},
+    {SAMP_FINDING_INT8_THRESHOLD, int8_threshold, HEADERS},
+    {SAMP_FINDING_SHARD_SMALL, shard_small, HEADERS},
+    {SAMP_FINDING_LEGACY, legacy, HEADERS},
+    {SAMP_FINDING_TIED_DIFFERS, tied_differs, DEEP},
+    {SAMP_FINDING_TOKENIZER_IDS, tokenizer_ids, HEADERS},
+    {SAMP_FINDING_TOKENIZER_SMALL, tokenizer_small, HEADERS},
+    {SAMP_FINDING_CODE_FILE, code_file, HEADERS},
+    {SAMP_FINDING_POINTER, pointer, HEADERS},
     {SAMP_FINDING_QUANT_MODULE, quant_module, HEADERS},
     {SAMP_FINDING_QUANT_ABSENT, quant_absent, HEADERS},
     {SAMP_FINDING_REMOTE_CODE, remote_code, HEADERS},
@@ -494,6 +546,11 @@ static void test_every_finding(void **state)
         samp_findings_release(&findings);
         tested[d->id] = true;
     }
+    static const samp_finding_id elsewhere[] = {/* test_validate_foreign.c */
+                                                SAMP_FINDING_QUANT_FOREIGN, SAMP_FINDING_GGUF_BAD,
+                                                SAMP_FINDING_GGUF_UNCHECKED,
+                                                SAMP_FINDING_GGUF_MODEL};
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++) tested[elsewhere[i]] = true;
     for (int id = 0; id < SAMP_FINDING_COUNT; id++)
         if (!tested[id])
             fail_msg("%s has no test", samp_finding_rule_get((samp_finding_id)id)->code);
@@ -520,6 +577,39 @@ static void test_sound_artifacts_have_no_findings(void **state)
             if (depth == SAMP_VALIDATE_DEEP) assert_true(findings.n_bytes > 100000);
             samp_findings_release(&findings);
         }
+    }
+}
+
+/* A head in two weights: sound; then a first_rows that its tensors contradict, and none. */
+static void test_cut_head(void **state)
+{
+    const fixture *f = *state;
+    json_t *plan =
+        json_pack("{s:i, s:{s:{s:s}, s:{s:s}}}", "first_rows", 64, "modules", "lm_head.first",
+                  "format", "nf6a", "lm_head.rest", "format", "nf4a_g32");
+    quantize(f, &(samp_quantize_options){.plan = plan, .force = true}, f->work);
+    json_decref(plan);
+    samp_findings findings = validate(f, SAMP_VALIDATE_DEEP, NULL);
+    if (findings.count) print_all(&findings);
+    assert_int_equal(findings.count, 0);
+    samp_findings_release(&findings);
+    static const struct {
+        int rows;
+        samp_finding_id found;
+    } wrong[] = {{63, SAMP_FINDING_TENSOR_SHAPE},
+                 {160, SAMP_FINDING_QUANT_CONFIG},
+                 {0, SAMP_FINDING_QUANT_MODULE}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        json_t *config = load_json(f, "config.json"),
+               *object = json_object_get(config, "quantization_config");
+        if (wrong[i].rows)
+            json_object_set_new(object, "first_rows", json_integer(wrong[i].rows));
+        else
+            json_object_del(object, "first_rows");
+        maker_json(f->work, "config.json", config);
+        findings = validate(f, SAMP_VALIDATE_HEADERS, NULL);
+        assert_true(findings.counts[wrong[i].found] > 0);
+        samp_findings_release(&findings);
     }
 }
 
@@ -606,6 +696,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_finding),
         cmocka_unit_test(test_sound_artifacts_have_no_findings),
+        cmocka_unit_test(test_cut_head),
         cmocka_unit_test(test_flipped_bytes),
         cmocka_unit_test(test_messages_name_the_place),
         cmocka_unit_test(test_cannot_look),
