@@ -1,7 +1,7 @@
 /* The incremental half of the parser: lines, and the body's framing. What a line means is head.c's.
  *
- * A state handles the bytes it is given and says whether the parser goes on; each takes runs of
- * bytes, never looks ahead, and refuses at a byte that depends on the bytes before it only. */
+ * Each state takes the bytes it understands and never looks ahead: what it does with a byte depends
+ * on the bytes before it only, so the cutting of the input cannot matter. */
 #include "http/parser.h"
 
 #include "http/head.h"
@@ -12,13 +12,13 @@
 enum { CHUNK_DIGITS_MAX = 16 };
 
 enum state {
-    STATE_START,    /* before the first byte; one empty line is passed over (RFC 9112 §2.2) */
-    STATE_START_LF, /* after CR of that empty line */
-    STATE_FIRST,    /* after that empty line */
-    STATE_REQUEST,  /* in the request line */
-    STATE_FIELD,    /* in a line of the head */
-    STATE_TRAILER,  /* in a line of the trailers */
-    STATE_LINE_LF,  /* after CR; the three that follow say of which line */
+    STATE_START,      /* before the first byte; one empty line is passed over (RFC 9112 §2.2) */
+    STATE_START_LF,   /* after CR of that empty line */
+    STATE_FIRST,      /* after that empty line */
+    STATE_REQUEST,    /* in the request line */
+    STATE_FIELD,      /* in a line of the head */
+    STATE_TRAILER,    /* in a line of the trailers */
+    STATE_REQUEST_LF, /* after the CR of such a line; so for the next two */
     STATE_FIELD_LF,
     STATE_TRAILER_LF,
     STATE_BODY,      /* head is complete and was told */
@@ -102,7 +102,7 @@ static size_t take_line(samp_http_parser *parser, const char *bytes, size_t n)
     while (i < n && i < room && samp__is_text(bytes[i])) i++;
     if (!keep(parser, buffer, bytes, i) || !spend(parser, i) || i == n) return i;
     if (bytes[i] == '\r') {
-        parser->state = first                            ? STATE_LINE_LF
+        parser->state = first                            ? STATE_REQUEST_LF
                         : parser->state == STATE_TRAILER ? STATE_TRAILER_LF
                                                          : STATE_FIELD_LF;
         return i + 1;
@@ -255,7 +255,7 @@ static size_t step(samp_http_parser *parser, const char *bytes, size_t n)
     case STATE_REQUEST:
     case STATE_FIELD:
     case STATE_TRAILER: return take_line(parser, bytes, n);
-    case STATE_LINE_LF:
+    case STATE_REQUEST_LF:
     case STATE_FIELD_LF:
     case STATE_TRAILER_LF: take_line_end(parser, *bytes); return 1;
     case STATE_FIXED:

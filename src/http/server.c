@@ -244,15 +244,21 @@ samp_status samp_http_server_open(samp_http_server **out, const samp_http_option
     return SAMP_OK;
 }
 
-void samp_http_server_run(samp_http_server *server)
+static void set_running(samp_http_server *server, bool running)
 {
     pthread_mutex_lock(&server->lock);
     server->loop_thread = pthread_self();
-    server->running = true;
+    server->running = running;
     pthread_mutex_unlock(&server->lock);
+}
+
+void samp_http_server_run(samp_http_server *server)
+{
+    set_running(server, true);
     event_base_dispatch(server->base);
     close_listeners(server);
     drain_connections(server, true);
+    set_running(server, false);
 }
 
 static void close_signals(samp_http_server *server)
