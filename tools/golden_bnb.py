@@ -289,6 +289,33 @@ def int8_case(path, rng):
                              "dequantized": restored})
 
 
+def int8_product_case(path):
+    """Linear8bitLt on one token at a time, as bitsandbytes decodes. Columns: noise of standard deviation 1, where 3.0 finds
+    about 1 in 370; two that are large in every second token; and values on and beside both thresholds."""
+    rng = np.random.default_rng(20261125)
+    rows, cols, tokens = 40, 200, 8
+    weights = (rng.standard_normal((rows, cols)) * 0.05).astype(np.float16)
+    x = rng.standard_normal((tokens, cols)).astype(np.float16)
+    x[::2, 17], x[1::4, 130] = 31.5, -60.25
+    x[2, :6] = [3, -3, np.nextafter(np.float16(3), np.float16(0)), 6, -6, np.nextafter(np.float16(6), np.float16(0))]
+    x[7] = np.clip(x[7], -2.9, 2.9)
+    cb, scb, _ = bnb.int8_vectorwise_quant(torch.from_numpy(weights.copy()))
+    entries = {"CB": cb.numpy(), "SCB": scb.numpy(), "shape": np.array([rows, cols, tokens], np.int32), "input": x}
+    for threshold in (0.0, 3.0, 6.0):
+        state = bitsandbytes.MatmulLtState()
+        state.CB, state.SCB, state.threshold, state.has_fp16_weights = cb, scb, threshold, False
+        state.is_training = False  # or the CPU multiplies in floats
+        out, codes, scales = [], [], []
+        for token in torch.from_numpy(x.copy()):
+            out.append(bitsandbytes.matmul(token[None], cb, state=state).numpy())
+            ca, sca, _ = bnb.int8_vectorwise_quant(token[None].clone(), threshold=threshold)
+            codes.append(ca.numpy())
+            scales.append(sca.numpy())
+        entries |= {f"out_{threshold:g}": np.concatenate(out), f"codes_{threshold:g}": np.concatenate(codes),
+                    f"scales_{threshold:g}": np.concatenate(scales)}
+    golden_file.write(path, entries)
+
+
 def main(out):
     os.makedirs(out, exist_ok=True)
     rng = np.random.default_rng(20261124)
@@ -313,6 +340,7 @@ def main(out):
     dynamic_case(out + "/dynamic8.bin", rng)
     mean_case(out + "/mean.bin")
     int8_case(out + "/llm_int8.bin", rng)
+    int8_product_case(out + "/llm_int8_product.bin")
     print(f"torch {torch.__version__}, bitsandbytes {bitsandbytes.__version__}, numpy {np.__version__}: files in {out}")
 
 

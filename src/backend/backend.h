@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "format/format.h"
 
-enum { SAMP_BACKEND_ABI = 2, SAMP_MATMUL_MAX = 3 };
+enum { SAMP_BACKEND_ABI = 3, SAMP_MATMUL_MAX = 3 };
 
 typedef struct samp_device samp_device; /* an open backend: its threads or its GPU, its queue */
 typedef struct samp_tensor samp_tensor; /* floats (or bytes) on the device */
@@ -68,6 +68,7 @@ typedef struct samp_input {
     samp_input_kind kind;
     const samp_tensor *x, *y, *gain;
     float eps;
+    float outlier_threshold; /* of formats with outliers (numerics.h); 0 = none */
 } samp_input;
 
 typedef struct samp_attention {

@@ -11,6 +11,9 @@
  *              y = 0; for each group: S = sum t[k]*q[k], exact in int32;
  *              y = fmaf((float)S, w_scale*x_scale, y)      (x_scale of the 64-group the group lies in)
  *          A residual is added last: out = out + y.
+ * outliers Of formats that have them (samp_format.outliers: LLM.int8), with 8-bit inputs: m = max |x| over all of a token's
+ *          columns with |x| < the input's threshold (0: over all columns) takes the place of every group's m; the other
+ *          columns' q is 0. When the product is out, they follow unrounded: out = fmaf(w_scale*t, x, out), in order.
  * input    quantization: m = max |x| of 64; q = rint(x * (N/m)), N = 127 (a8) or 32512 (a16 = 127*256, so that
  *          q = 256*hi + lo with hi, lo in int8); x_scale = m/N; m < 1e-30 gives q = 0, x_scale = 0.
  * norm     y = (x * r) * gain, r = 1/sqrtf(samp_dot(x,x)/dim + eps).
@@ -35,6 +38,7 @@
 #include "base/half.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -96,11 +100,17 @@ static inline uint32_t samp_max_bits(const float *x, size_t n)
     return max;
 }
 
-/* One group of n <= 64 inputs: q, the scale, and the sum of q (for kernels with unsigned weights). A group
- * with an infinity or NaN has a NaN scale, so that its outputs are NaN. */
-static inline float samp_input_quantize(const float *x, size_t n, int n_max, int16_t *q, int32_t *sum)
+/* Whether a column is multiplied as it is; 0: none is. A NaN is none, and shows in m. */
+static inline bool samp_is_outlier(float x, float threshold)
 {
-    uint32_t bits = samp_max_bits(x, n);
+    return threshold > 0 && fabsf(x) >= threshold;
+}
+
+/* One group of n <= 64 inputs: q, the scale, and the sum of q (for kernels with unsigned weights); bits are those
+ * of m. A group with an infinity or NaN has a NaN scale, so that its outputs are NaN. */
+static inline float samp_input_quantize_to(const float *x, size_t n, uint32_t bits, int n_max, int16_t *q,
+                                           int32_t *sum)
+{
     float m = samp_bits_float(bits);
     *sum = 0;
     if (!(m >= 1e-30f) || bits >= 0x7f800000) {
@@ -113,6 +123,11 @@ static inline float samp_input_quantize(const float *x, size_t n, int n_max, int
         *sum += q[i];
     }
     return m / (float)n_max;
+}
+
+static inline float samp_input_quantize(const float *x, size_t n, int n_max, int16_t *q, int32_t *sum)
+{
+    return samp_input_quantize_to(x, n, samp_max_bits(x, n), n_max, q, sum);
 }
 
 static inline void samp_rope_pair(float *x0, float *x1, float c, float s)

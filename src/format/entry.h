@@ -36,7 +36,7 @@ SAMP_FORMAT_LIST(X)
 
 /* Starts a layout: refuses empty and oversized shapes. */
 samp_status samp__layout_begin(samp_layout *out, uint64_t rows, uint64_t cols, samp_error *error);
-/* Appends a part; rank 1 when shape1 is 0. */
+/* Appends a part; rank 1 when shape1 is 0, rank 0 (one number) when both are. */
 void samp__layout_add(samp_layout *out, const char *suffix, samp_dtype dtype, uint64_t shape0,
                       uint64_t shape1);
 

@@ -25,6 +25,7 @@
     X(FP8, "fp8_e4m3", samp__fp8)                                                                  \
     X(FP8_G64, "fp8_e4m3_g64", samp__fp8_g64)                                                      \
     X(INT8, "int8", samp__int8)                                                                    \
+    X(LLM_INT8, "llm_int8", samp__llm_int8)                                                        \
     X(INT6, "int6", samp__int6)                                                                    \
     X(INT5, "int5", samp__int5)                                                                    \
     X(NF6A, "nf6a", samp__nf6a)                                                                    \
@@ -52,7 +53,7 @@ enum {
 typedef struct samp_part {
     const char *suffix; /* see above; "" for part 0 */
     samp_dtype dtype;
-    int rank;
+    int rank; /* 0: one number */
     uint64_t shape[2];
     uint64_t bytes;
 } samp_part;
@@ -86,6 +87,7 @@ typedef struct samp_encode_options {
      * room [samp_feedback_room(cols)] is the calling thread's; *error, NULL = not
      * wanted, gains the panel's squared error of outputs. */
     const struct samp_feedback *feedback;
+    bool sweep; /* then sweeps of coordinate descent, which need feedback->d */
     float *room;
     double *error;
 } samp_encode_options;
@@ -98,6 +100,7 @@ typedef struct samp_format {
     int group;           /* weights along a row that share a scale; 0 none; SAMP_GROUP_ROW */
     unsigned native;     /* SAMP_NATIVE_… */
     bool feedback;       /* encode can feed errors back (samp_encode_options) */
+    bool outliers; /* 8-bit inputs share a scale a token; large ones multiply as they are (backend/numerics.h) */
 
     /* Parts, shapes and bytes for a matrix. Errors: SAMP_LIMIT when a size overflows. */
     samp_status (*layout)(uint64_t rows, uint64_t cols, samp_layout *out, samp_error *error);
@@ -151,7 +154,7 @@ samp_status samp_part_name(char *out, size_t n, const char *name, const samp_par
  * It is the definition kernels must equal; the default path of every backend multiplies these integers.
  *   nf4               t = round(124.1 * code value), scale = absmax / 124.1f (exact mode: the real table)
  *   nf4a, nf5a, nf6a  t = the table's value
- *   int8, int6, int5  t = the integer itself
+ *   int8, int6, int5, llm_int8  t = the integer itself
  *   fp8_e4m3_g64      each group is requantized: scale = max|w|/127, t = rint(w/scale)
  * group is 64 (32 for nf4a_g32); a last short group is padded with t = 0. */
 typedef struct samp_integer_rows {

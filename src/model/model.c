@@ -21,6 +21,7 @@ struct samp_model {
     size_t count;
     uint64_t first_rows; /* of a head that is two weights; 0 = one */
     size_t n_entries;    /* weights that have an entry in quantization_config */
+    float outlier_threshold;
 };
 
 static bool is_float_format(const samp_format *format)
@@ -193,6 +194,8 @@ static samp_status open_model(samp_model *model, const char *folder, samp_error 
 
     SAMP_TRY(samp_config_load(&model->config, folder, &model->root, error));
     SAMP_TRY(samp_quantization_open(model->root, &model->modules, model->where, error));
+    SAMP_TRY(samp_quantization_threshold(model->root, &model->outlier_threshold, model->where,
+                                         error));
     SAMP_TRY(samp_quantization_first_rows(model->root, model->config.vocab_size, &model->first_rows,
                                           model->where, error));
     SAMP_TRY(samp_checkpoint_open(&model->checkpoint, folder, error));
@@ -235,6 +238,7 @@ const json_t *samp_model_config_json(const samp_model *model) { return model->ro
 
 size_t samp_model_count(const samp_model *model) { return model->count; }
 
+float samp_model_outlier_threshold(const samp_model *model) { return model->outlier_threshold; }
 const samp_weight_ref *samp_model_at(const samp_model *model, size_t index)
 {
     return &model->weights[index];

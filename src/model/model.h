@@ -79,6 +79,9 @@ size_t samp_stored_count(const samp_config *config, uint64_t first_rows);
 void samp_stored_at(const samp_config *config, uint64_t first_rows, size_t index,
                     samp_weight_ref *out, uint64_t *rows, uint64_t *cols);
 
+/* What quantization_config's llm_int8_threshold is where nothing else was said. */
+#define SAMP_OUTLIER_THRESHOLD 6.0f
+
 typedef struct samp_model samp_model;
 
 /* Opens a folder: config.json, checkpoint, quantization_config; every weight the config demands
@@ -93,6 +96,8 @@ samp_checkpoint *samp_model_checkpoint(samp_model *model);
 const json_t *samp_model_config_json(const samp_model *model); /* whole config.json */
 /* All weights, as samp_stored_at lists them; with tied embeddings there is no HEAD entry. */
 size_t samp_model_count(const samp_model *model);
+/* From which magnitude on inputs of formats with outliers multiply as they are; 0 = none does. */
+float samp_model_outlier_threshold(const samp_model *model);
 const samp_weight_ref *samp_model_at(const samp_model *model, size_t index);
 /* layer is ignored for roles that are not per layer; HEAD falls back to EMBED when tied. Never
  * NULL. Of a head that is two weights it is the first. */

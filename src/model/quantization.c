@@ -4,11 +4,13 @@
  *    "double_quant": true, "llm_int8_threshold": 6.0,
  *    "modules": {"model.layers.0.mlp.down_proj": {"format": "nf4", "activation_bits": 16}, …}}
  *
- * "modules" decides; the other members say the same in the words other tools use. A head that is
+ * "modules" decides; the other members say the same in the words other tools use, but for the
+ * threshold, which is read. With llm_int8 also "load_in_8bit" and "llm_int8_skip_modules". A head that is
  * stored as two weights has "first_rows", and two modules (samp_stored_at). */
 #include "model/quantization.h"
 #include "model/model.h"
 
+#include <float.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -106,6 +108,47 @@ samp_status samp_quantization_first_rows(const json_t *root, uint64_t rows, uint
     return SAMP_OK;
 }
 
+samp_status samp_quantization_threshold(const json_t *root, float *out, const char *where,
+                                        samp_error *error)
+{
+    const json_t *object = json_object_get(root, "quantization_config");
+    double threshold = SAMP_OUTLIER_THRESHOLD;
+    samp_status status =
+        samp_json_number(object, "llm_int8_threshold", false, &threshold, where, error);
+    if (status != SAMP_OK) return samp_error_prefix(error, "quantization_config");
+    if (threshold < 0 || threshold > FLT_MAX)
+        return samp_fail(error, SAMP_CORRUPT,
+                         "%s: quantization_config: \"llm_int8_threshold\" is %g, expected 0 or more",
+                         where, threshold);
+    *out = (float)threshold;
+    return SAMP_OK;
+}
+
+/* Members by which bitsandbytes loads the int8 modules (after "quant_method" is set to its name):
+ * what is a linear layer and is stored otherwise must be named. */
+static bool add_int8_members(json_t *object, const samp_model *model,
+                             const samp_format *const *format_of)
+{
+    json_t *skipped = json_array();
+    bool used = false, ok = skipped != NULL, head = false;
+    for (size_t i = 0; ok && i < samp_model_count(model); i++) {
+        const samp_weight_ref *weight = samp_model_at(model, i);
+        if (!samp_role_is_matrix(weight->role) || weight->role == SAMP_ROLE_EMBED) continue;
+        head |= weight->role == SAMP_ROLE_HEAD;
+        if (format_of[i] && format_of[i]->outliers)
+            used = true;
+        else
+            ok = json_array_append_new(
+                     skipped, json_stringn(weight->name, module_length(weight->name))) == 0;
+    }
+    if (ok && !head) ok = json_array_append_new(skipped, json_string("lm_head")) == 0;
+    if (ok && used)
+        ok = samp_json_set(object, "load_in_8bit", json_true()) &&
+             samp_json_set(object, "llm_int8_skip_modules", json_incref(skipped));
+    json_decref(skipped);
+    return ok;
+}
+
 json_t *samp_quantization_config(const samp_model *model, const samp_format *const *format_of,
                                  const int *activation_bits, const char *quant_type)
 {
@@ -132,11 +175,13 @@ json_t *samp_quantization_config(const samp_model *model, const samp_format *con
     json_t *object = json_pack("{s:s, s:s, s:s, s:i, s:b, s:f, s:o}", "quant_method", "samp",
                                "quant_type", quant_type, "compute_dtype", "bfloat16", "block_size",
                                64, "double_quant", nested_nf4 || !plain_nf4, "llm_int8_threshold",
-                               6.0, "modules", modules);
+                               (double)SAMP_OUTLIER_THRESHOLD, "modules", modules);
     json_int_t first_rows =
         (json_int_t)samp_model_weight(model, SAMP_ROLE_HEAD, 0)->layout.rows;
-    if (!object || !samp_model_head_rest(model) ||
-        samp_json_set(object, "first_rows", json_integer(first_rows)))
+    if (!object) return NULL;
+    if (add_int8_members(object, model, format_of) &&
+        (!samp_model_head_rest(model) ||
+         samp_json_set(object, "first_rows", json_integer(first_rows))))
         return object;
     json_decref(object);
     return NULL;

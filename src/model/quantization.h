@@ -24,6 +24,10 @@ samp_status samp_quantization_entry_of(const json_t *modules, const char *name,
  * (1 … rows-1); 0 = they are one. root is the whole config.json. */
 samp_status samp_quantization_first_rows(const json_t *root, uint64_t rows, uint64_t *out,
                                          const char *where, samp_error *error);
+/* "llm_int8_threshold", 6.0 where it is absent: from which magnitude on inputs of formats with
+ * outliers multiply as they are (backend/numerics.h); 0 = none does. */
+samp_status samp_quantization_threshold(const json_t *root, float *out, const char *where,
+                                        samp_error *error);
 /* Whether the object's other members say something else than its modules; *why gets a sentence
  * part. */
 typedef enum samp_quantization_doubt {

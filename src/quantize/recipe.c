@@ -63,8 +63,9 @@ samp_status samp_recipe_plan(const char *name, const samp_model *model, samp_wei
     for (size_t i = 0; i < samp_model_count(model); i++) {
         samp_role role = samp_model_at(model, i)->role;
         plan[i] = (samp_weight_plan){.activation_bits = 16};
-        if (samp_role_is_matrix(role))
-            plan[i].format = samp_format_get(format_for(found, role, tied));
+        if (!samp_role_is_matrix(role)) continue;
+        plan[i].format = samp_format_get(format_for(found, role, tied));
+        if (plan[i].format->outliers) plan[i].activation_bits = 8; /* what they are for */
     }
     return SAMP_OK;
 }

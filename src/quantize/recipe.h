@@ -14,6 +14,8 @@
     X("nf4a", NF4A, NF4A, INT8, INT8, "linear layers nf4a, embedding and head int8")               \
     X("fp8", FP8, FP8, FP16, FP16, "linear layers FP8 E4M3 with a scale a row, the rest 16 bits")  \
     X("int8", INT8, INT8, INT8, INT8, "everything int8 in groups of 64")                           \
+    X("llm_int8", LLM_INT8, LLM_INT8, FP16, FP16,                                                  \
+      "as bitsandbytes: linear layers LLM.int8, embedding and head 16 bits")                       \
     X("fp16", FP16, FP16, FP16, FP16, "a plain 16-bit model")
 
 /* What becomes of one weight. Zeroed = it stays in the float type it has. */

@@ -21,6 +21,7 @@ static void multiply(const samp__network *net, samp_role role, uint32_t layer, u
                      samp_input input, int n_weights, const samp_weight *const weights[],
                      samp_tensor *const outs[], bool add)
 {
+    input.outlier_threshold = net->outlier_threshold;
     if (net->tap.input)
         net->tap.input(net->tap.context, net->backend, net->device, role, layer, &input, n);
     net->backend->matmul(net->device, n, &input, n_weights, weights, outs, add);

@@ -167,10 +167,18 @@ static uint64_t bytes_a_token(const samp__network *network)
     return bytes;
 }
 
+static float outlier_threshold_of(const samp_model *model)
+{
+    for (size_t i = 0; i < samp_model_count(model); i++)
+        if (samp_model_at(model, i)->format->outliers) return samp_model_outlier_threshold(model);
+    return 0;
+}
+
 samp_status samp__network_load(samp__network *network, samp_model *model, uint32_t n_positions,
                                const samp_progress *progress, samp_error *error)
 {
     network->config = *samp_model_config(model);
+    network->outlier_threshold = outlier_threshold_of(model);
     samp__network_shape_head(network, model);
     network->layers = samp_alloc(network->config.n_layers, sizeof *network->layers);
     network->weights = samp_alloc(samp_model_count(model), sizeof *network->weights);

@@ -28,7 +28,8 @@ typedef struct samp__network {
     const samp_tensor *final_norm;
     samp__layer *layers;   /* [n_layers] */
     samp_tensor *rope;     /* [n_positions][head_dim/2][2]: cos, sin */
-    uint64_t weight_bytes; /* read to make one token */
+    float outlier_threshold; /* of the model; 0 where no weight has outliers */
+    uint64_t weight_bytes;   /* read to make one token */
     samp_weight **weights; /* all matrices, for release */
     samp_tensor **vectors; /* all norms and biases, for release */
     size_t n_weights, n_vectors;

@@ -10,6 +10,7 @@
  * before. */
 #include "run/session.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "run/kv_pool.h"
@@ -159,6 +160,10 @@ uint64_t samp_session_kv_bytes(const samp_session *session)
 }
 uint32_t samp_session_max_batch(const samp_session *session) { return session->max_batch; }
 uint32_t samp_session_max_positions(const samp_session *session) { return session->max_positions; }
+float samp_session_outlier_threshold(const samp_session *session)
+{
+    return session->network.outlier_threshold;
+}
 unsigned samp_session_threads(const samp_session *session) { return session->n_threads; }
 uint32_t samp_session_context(const samp_session *session)
 {
@@ -364,15 +369,36 @@ static samp_status check_logits(const samp_session *session, const samp_feed *fe
     return SAMP_OK;
 }
 
+static samp_status run_checked(samp_session *session, const samp_feed *feeds,
+                               const samp_batch *batch, uint32_t n_rows, samp_error *error)
+{
+    SAMP_TRY(run_batch(session, feeds, batch, n_rows, error));
+    for (uint32_t f = 0; f < batch->n_seqs; f++) SAMP_TRY(check_logits(session, &feeds[f], error));
+    return SAMP_OK;
+}
+
+/* The guard of session.h; false where it has nothing to raise. */
+static bool raise_outlier_threshold(samp_session *session)
+{
+    float *threshold = &session->network.outlier_threshold;
+    if (*threshold <= 0 || *threshold >= SAMP_OUTLIER_THRESHOLD_SAFE) return false;
+    samp_log(SAMP_LOG_WARN,
+             "a logit is not finite: the threshold of LLM.int8's outliers goes from %g to %g, and "
+             "the step runs once more",
+             (double)*threshold, (double)SAMP_OUTLIER_THRESHOLD_SAFE);
+    *threshold = SAMP_OUTLIER_THRESHOLD_SAFE;
+    return true;
+}
+
 samp_status samp_session_step(samp_session *session, const samp_feed *feeds, uint32_t n_feeds,
                               samp_error *error)
 {
     SAMP_TRY(check_feeds(session, feeds, n_feeds, error));
     uint32_t n_rows;
     samp_batch batch = make_batch(session, feeds, n_feeds, &n_rows);
-    samp_status status = run_batch(session, feeds, &batch, n_rows, error);
-    for (uint32_t f = 0; f < n_feeds && status == SAMP_OK; f++)
-        status = check_logits(session, &feeds[f], error);
+    samp_status status = run_checked(session, feeds, &batch, n_rows, error);
+    if (status == SAMP_NUMERIC && raise_outlier_threshold(session))
+        status = run_checked(session, feeds, &batch, n_rows, error);
     if (status == SAMP_OK)
         for (uint32_t f = 0; f < n_feeds; f++) feeds[f].sequence->length += feeds[f].n_tokens;
     else /* last taken first, so that the pool is as it was */

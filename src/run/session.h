@@ -42,6 +42,9 @@ uint64_t samp_session_kv_bytes(const samp_session *session);
 uint32_t samp_session_max_batch(const samp_session *session);
 /* Positions a sequence can have: the model's, or the context's when that is less. */
 uint32_t samp_session_max_positions(const samp_session *session);
+/* From which magnitude on inputs of LLM.int8 weights are outliers, the model's or what the guard below
+ * made of it; 0 when no weight has outliers, or the model wants none. */
+float samp_session_outlier_threshold(const samp_session *session);
 unsigned samp_session_threads(const samp_session *session);
 uint32_t samp_session_context(const samp_session *session); /* positions the KV store holds */
 
@@ -79,6 +82,11 @@ typedef struct samp_feed {
 uint32_t samp_session_kv_free(const samp_session *session);
 /* How many of them a sequence needs for n_tokens more. */
 uint32_t samp_sequence_kv_needed(const samp_sequence *sequence, uint32_t n_tokens);
+
+/* When a logit is not finite and weights have outliers from a threshold below
+ * SAMP_OUTLIER_THRESHOLD_SAFE on, the session takes that one from now on, says so in a warning, and
+ * runs the step once more. */
+#define SAMP_OUTLIER_THRESHOLD_SAFE 8.0f
 
 /* One step. Fails with SAMP_LIMIT when KV blocks, the batch or a sequence's positions run out,
  * SAMP_INVALID for a token id outside the vocabulary or a sequence given twice, SAMP_NUMERIC when a

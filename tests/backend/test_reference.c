@@ -90,7 +90,7 @@ static double matmul_distance(bool exact, samp_format_id id, int activation_bits
     random_floats(&prng, gain, cols);
     samp_tensor *tx = tensor_of(device, x, N * cols), *ty = tensor_of(device, y, N * cols);
     samp_tensor *tgain = tensor_of(device, gain, cols), *out = tensor_filled(device, N * ROWS, 5);
-    samp_input input = {kind, tx, ty, tgain, 1e-5f};
+    samp_input input = {.kind = kind, .x = tx, .y = ty, .gain = tgain, .eps = 1e-5f};
     input_rows(&input, x, y, gain, cols, in);
     for (size_t i = 0; i < N; i++)
         for (size_t r = 0; r < ROWS; r++) {

@@ -21,6 +21,7 @@ typedef struct encoded {
     samp_layout layout;
     void *parts[SAMP_PARTS_MAX];
     int activation_bits;
+    float threshold; /* of outliers, where the format has them */
 } encoded;
 
 /* How weights or inputs are made. */
@@ -102,6 +103,29 @@ static inline float *decoded(const encoded *e)
     return w;
 }
 
+static inline bool has_outliers(const encoded *e)
+{
+    return e->format->outliers && e->activation_bits == 8;
+}
+
+/* q [padded] and x_scale [padded / 64] of one token. */
+static inline void quantized_input(const encoded *e, const float *x, int16_t *q, float *x_scale)
+{
+    size_t cols = e->layout.cols, padded = samp_round_up(cols, 64);
+    float *kept = samp_alloc(padded, sizeof *kept); /* without outliers */
+    for (size_t k = 0; k < cols; k++)
+        kept[k] = has_outliers(e) && samp_is_outlier(x[k], e->threshold) ? 0 : x[k];
+    uint32_t all = samp_max_bits(kept, cols);
+    for (size_t b = 0; b < padded / 64; b++) {
+        uint32_t bits = has_outliers(e) ? all : samp_max_bits(kept + b * 64, 64);
+        int32_t sum;
+        x_scale[b] = samp_input_quantize_to(kept + b * 64, 64, bits,
+                                            e->activation_bits == 8 ? SAMP_A8_MAX : SAMP_A16_MAX,
+                                            q + b * 64, &sum);
+    }
+    samp_free(kept);
+}
+
 static inline void integer_product(const encoded *e, const float *x, size_t n_tokens, float *y)
 {
     size_t rows = e->layout.rows, cols = e->layout.cols, padded = samp_round_up(cols, 64);
@@ -115,15 +139,9 @@ static inline void integer_product(const encoded *e, const float *x, size_t n_to
     }
     int16_t *q = samp_alloc(padded, sizeof *q);
     float *x_scale = samp_alloc(padded / 64, sizeof *x_scale);
-    int n_max = e->activation_bits == 8 ? SAMP_A8_MAX : SAMP_A16_MAX;
     for (size_t token = 0; token < n_tokens; token++) {
-        memset(q, 0, padded * sizeof *q);
-        for (size_t b = 0; b < padded / 64; b++) {
-            int32_t sum;
-            size_t left = cols - b * 64;
-            x_scale[b] = samp_input_quantize(x + token * cols + b * 64, left < 64 ? left : 64,
-                                             n_max, q + b * 64, &sum);
-        }
+        const float *from = x + token * cols;
+        quantized_input(e, from, q, x_scale);
         for (size_t r = 0; r < rows; r++) {
             float sum = 0;
             for (size_t g = 0; g < scales; g++) {
@@ -131,6 +149,10 @@ static inline void integer_product(const encoded *e, const float *x, size_t n_to
                 for (size_t k = g * group; k < (g + 1) * group; k++) s += t[r * padded + k] * q[k];
                 sum = fmaf((float)s, scale[r * scales + g] * x_scale[g * group / 64], sum);
             }
+            for (size_t k = 0; k < cols && has_outliers(e); k++)
+                if (samp_is_outlier(from[k], e->threshold))
+                    sum = fmaf(scale[r * scales + k / group] * (float)t[r * padded + k], from[k],
+                               sum);
             y[token * rows + r] = sum;
         }
     }

@@ -50,7 +50,8 @@ static void check_weight(samp_device *device, const encoded *e, const expectatio
         for (size_t i = 0; i < N_BATCHES; i++) {
             uint32_t n = (uint32_t)batches[i];
             samp_batch batch = {.n_tokens = n};
-            samp_input input = {.kind = SAMP_INPUT_PLAIN, .x = in};
+            samp_input input = {
+                .kind = SAMP_INPUT_PLAIN, .x = in, .outlier_threshold = e->threshold};
             memset(y, 0xff, MOST * rows * sizeof *y);
             cpu->begin(device, &batch);
             cpu->matmul(device, n, &input, 1, (const samp_weight *const[]){weight},
@@ -110,6 +111,24 @@ static void all_formats_a8(void **state)
     (void)state;
     for (samp_format_id id = SAMP_FORMAT_FP8; id < SAMP_FORMAT_COUNT; id++)
         check_format(id, 8, false);
+}
+
+/* LLM.int8 with thresholds that find few columns, most of them, and none. */
+static void outliers(void **state)
+{
+    (void)state;
+    static const float thresholds[] = {2.5f, 0.25f, 1e30f};
+    static const shape shapes[] = {{48, 128}, {33, 172}, {5, 20}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        size_t rows = shapes[i].rows, cols = shapes[i].cols;
+        float *w = samp_alloc(rows * cols, sizeof *w);
+        fill(w, rows * cols, GAUSS, 40 + i);
+        encoded e = encode(SAMP_FORMAT_LLM_INT8, rows, cols, w, 8);
+        e.threshold = thresholds[i];
+        check_levels(&e, 2, false);
+        encoded_release(&e);
+        samp_free(w);
+    }
 }
 
 static void exact_mode(void **state)
@@ -172,7 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_formats_a16), cmocka_unit_test(all_formats_a8),
         cmocka_unit_test(exact_mode),      cmocka_unit_test(largest_sums),
-        cmocka_unit_test(nf4_error),
+        cmocka_unit_test(nf4_error),       cmocka_unit_test(outliers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,6 +35,7 @@ static uint64_t expected_bytes(samp_format_id id, uint64_t rows, uint64_t cols)
     case SAMP_FORMAT_FP8: return n + 4 * rows;
     case SAMP_FORMAT_FP8_G64: return n + 4 * rows * groups;
     case SAMP_FORMAT_INT8: return n + rows * groups + 4 * rows;
+    case SAMP_FORMAT_LLM_INT8: return n + 4 * rows + 1;
     case SAMP_FORMAT_INT6:
     case SAMP_FORMAT_NF6A: return rows * groups * 49 + 4 * rows;
     case SAMP_FORMAT_INT5:
@@ -61,7 +62,8 @@ static void test_layout(void **unused)
             uint64_t sum = 0;
             for (int p = 0; p < layout.n_parts; p++) {
                 const samp_part *part = &layout.parts[p];
-                uint64_t n = part->shape[0] * (part->rank == 2 ? part->shape[1] : 1);
+                uint64_t n = part->rank ? part->shape[0] : 1;
+                if (part->rank == 2) n *= part->shape[1];
                 assert_int_equal(part->bytes, n * samp_dtype_bits(part->dtype) / 8);
                 assert_true(p > 0 || part->suffix[0] == '\0');
                 sum += part->bytes;
@@ -88,7 +90,7 @@ static void test_names(void **unused)
     (void)unused;
     assert_string_equal(
         samp_format_names(),
-        "fp32, bf16, fp16, fp8_e4m3, fp8_e4m3_g64, int8, int6, int5, nf6a, nf5a, nf4, "
+        "fp32, bf16, fp16, fp8_e4m3, fp8_e4m3_g64, int8, llm_int8, int6, int5, nf6a, nf5a, nf4, "
         "nf4_plain, nf4a, nf4a_g32");
     for (int f = 0; f < SAMP_FORMAT_COUNT; f++) {
         const samp_format *format = samp_format_get((samp_format_id)f);
@@ -289,6 +291,8 @@ static void check_integer_form(samp_format_id id, uint64_t rows, uint64_t cols)
                     assert_true(fabsf(value - exact) <= 0.5f * fabsf(scale) * 1.0001f);
                 else if (id == SAMP_FORMAT_FP8_G64)
                     assert_true(fabsf(value - exact) <= 0.5f * scale * 1.0001f);
+                else if (id == SAMP_FORMAT_LLM_INT8) /* its scale is rounded first */
+                    assert_true(fabsf(value - exact) <= fabsf(exact) * 0x1p-23f);
                 else
                     assert_true(value == exact);
             }
@@ -413,14 +417,15 @@ static void test_check(void **unused)
             if (e.layout.parts[p].dtype == SAMP_U8 && strstr(e.layout.parts[p].suffix, "absmax"))
                 continue; /* every code is valid */
             uint8_t *bytes = e.parts[p], saved[4];
-            memcpy(saved, bytes, 4);
+            size_t n = e.layout.parts[p].bytes < 4 ? e.layout.parts[p].bytes : 4;
+            memcpy(saved, bytes, n);
             if (e.layout.parts[p].dtype == SAMP_F32) {
                 memcpy(bytes, &nan, 4);
                 assert_int_not_equal(e.format->check(&e.layout, parts, "w", &error), SAMP_OK);
                 assert_true(error.message[0] == 'w');
                 memcpy(bytes, &negative, 4);
                 assert_int_equal(e.format->check(&e.layout, parts, "w", &error), SAMP_CORRUPT);
-                if (f == SAMP_FORMAT_FP8 || f == SAMP_FORMAT_INT8) {
+                if (f == SAMP_FORMAT_FP8 || f == SAMP_FORMAT_INT8 || f == SAMP_FORMAT_LLM_INT8) {
                     memcpy(bytes, &huge, 4);
                     assert_int_equal(e.format->check(&e.layout, parts, "w", &error), SAMP_CORRUPT);
                 }
@@ -428,7 +433,7 @@ static void test_check(void **unused)
                 bytes[0] = 0x80; /* scale code -128, or the first byte of a text */
                 assert_int_equal(e.format->check(&e.layout, parts, "w", &error), SAMP_CORRUPT);
             }
-            memcpy(bytes, saved, 4);
+            memcpy(bytes, saved, n);
         }
         encoded_release(&e);
     }

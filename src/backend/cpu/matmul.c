@@ -4,6 +4,7 @@
  * Preparing is norm or silu, then quantization, of one row for each token. For a few tokens every
  * thread prepares all of them into memory of its own (microseconds, less than a barrier); for many,
  * threads share the tokens and meet at a barrier. The bits are the same. */
+#include "backend/cpu/outliers.h"
 #include "backend/cpu/queue.h"
 
 #include "base/memory.h"
@@ -11,6 +12,7 @@
 enum {
     REDUNDANT_VALUES = 4096,  /* up to this many inputs, each thread prepares them all itself */
     CHUNK_BYTES = 192 * 1024, /* inputs a pass over the weights works on: a part of the L2 cache */
+    FLOAT_CHUNK = 64, /* tokens of a pass over float weights, at least: they share what is widened */
     GROUPS_ENOUGH = 8         /* groups of rows a thread should have before tokens are split too */
 };
 
@@ -18,8 +20,10 @@ enum {
 typedef struct prepared {
     bool redundant;          /* a copy for each thread */
     samp__quantized a8, a16; /* q NULL when no weight wants it */
-    float *rows; /* [n][cols] for float weights, NULL when none or when x itself will do */
+    samp__quantized inliers; /* likewise, of weights with outliers */
+    float *rows; /* [n][cols] for float weights and outliers, NULL when none or when x will do */
     float *row;  /* [cols] of one thread otherwise */
+    float *inlier_row; /* [cols] of one thread */
 } prepared;
 
 /* A bump allocator over scratch: it only counts when base is NULL. */
@@ -60,7 +64,15 @@ static samp__quantized take_quantized(bump *from, const samp_device *device,
 static bool wants(const samp__matmul *matmul, int bits)
 {
     for (int i = 0; i < matmul->n_weights; i++)
-        if (matmul->weights[i]->activation_bits == bits) return true;
+        if (matmul->weights[i]->activation_bits == bits && !matmul->weights[i]->outliers)
+            return true;
+    return false;
+}
+
+static bool wants_outliers(const samp__matmul *matmul)
+{
+    for (int i = 0; i < matmul->n_weights; i++)
+        if (matmul->weights[i]->outliers) return true;
     return false;
 }
 
@@ -78,17 +90,23 @@ static prepared lay_out(bump *scratch, const samp_device *device, const samp__ma
 {
     prepared inputs = {.redundant = is_redundant(matmul, n_threads)};
     size_t cols = matmul->weights[0]->cols;
-    bool keep_rows = wants(matmul, 32) && matmul->input != SAMP_INPUT_PLAIN;
+    bool outliers = wants_outliers(matmul);
+    bool keep_rows = (wants(matmul, 32) || outliers) && matmul->input != SAMP_INPUT_PLAIN;
     unsigned n_copies = inputs.redundant ? n_threads : 1;
     for (unsigned copy = 0; copy < n_copies; copy++) {
         prepared discard, *at = !inputs.redundant || copy == thread ? &inputs : &discard;
         if (wants(matmul, 8)) at->a8 = take_quantized(scratch, device, matmul, 8);
         if (wants(matmul, 16)) at->a16 = take_quantized(scratch, device, matmul, 16);
+        if (outliers) {
+            at->inliers = take_quantized(scratch, device, matmul, 8);
+            at->inliers.magnitude = take(scratch, matmul->n, sizeof *at->inliers.magnitude);
+        }
         if (keep_rows) at->rows = take(scratch, (uint64_t)matmul->n * cols, sizeof(float));
     }
     for (unsigned copy = 0; copy < n_threads; copy++) {
         float *row = keep_rows ? NULL : take(scratch, cols, sizeof(float));
-        if (copy == thread) inputs.row = row;
+        float *inlier_row = outliers ? take(scratch, cols, sizeof(float)) : NULL;
+        if (copy == thread) inputs.row = row, inputs.inlier_row = inlier_row;
     }
     return inputs;
 }
@@ -115,6 +133,10 @@ static void prepare_tokens(const samp_device *device, const samp__matmul *matmul
         if (matmul->input != SAMP_INPUT_PLAIN) x = row;
         if (inputs->a8.q) device->matmul->quantize(&inputs->a8, token, x, cols);
         if (inputs->a16.q) device->matmul->quantize(&inputs->a16, token, x, cols);
+        if (!inputs->inliers.q) continue;
+        inputs->inliers.magnitude[token] =
+            samp__outliers_split(x, cols, matmul->outlier_threshold, inputs->inlier_row);
+        device->matmul->quantize(&inputs->inliers, token, inputs->inlier_row, cols);
     }
 }
 
@@ -137,7 +159,9 @@ static void multiply(const samp_device *device, const samp__matmul *matmul, cons
     for (int i = 0; i < matmul->n_weights; i++) {
         const samp_weight *weight = matmul->weights[i];
         samp__product product = {.weight = weight,
-                                 .input = weight->activation_bits == 8 ? &inputs->a8 : &inputs->a16,
+                                 .input = weight->outliers               ? &inputs->inliers
+                                          : weight->activation_bits == 8 ? &inputs->a8
+                                                                         : &inputs->a16,
                                  .x = inputs->rows ? inputs->rows : matmul->x,
                                  .out = matmul->outs[i],
                                  .add = matmul->add,
@@ -150,6 +174,8 @@ static void multiply(const samp_device *device, const samp__matmul *matmul, cons
                 device->matmul->floats(&product);
             else
                 device->matmul->integers(&product);
+            if (weight->outliers && matmul->outlier_threshold > 0)
+                samp__outliers_add(&product, matmul->outlier_threshold);
         }
         begin = begin > weight->n_groups ? begin - weight->n_groups : 0;
         end = end > weight->n_groups ? end - weight->n_groups : 0;
@@ -173,6 +199,7 @@ void samp__matmul_run(const samp_device *device, const samp__matmul *matmul, uns
     samp_split(n_groups, 1, thread / parts, n_threads / parts, &begin, &end);
     samp_split(matmul->n, tile, thread % parts, parts, &token_begin, &token_end);
     size_t chunk = CHUNK_BYTES / (matmul->weights[0]->cols * (wants(matmul, 32) ? 4 : 2));
+    if (wants(matmul, 32) && chunk < FLOAT_CHUNK) chunk = FLOAT_CHUNK;
     chunk = chunk > tile ? chunk / tile * tile : tile;
     for (size_t token = token_begin; token < token_end; token += chunk)
         multiply(device, matmul, &inputs, begin, end, token,

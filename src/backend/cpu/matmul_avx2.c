@@ -52,9 +52,10 @@ INLINE uint32_t max_lanes(__m256i v)
     return (uint32_t)_mm_cvtsi128_si32(max);
 }
 
-/* samp_input_quantize of a whole block (x padded with zeros); start[0], start[width],
- * start[2*width]. */
-INLINE float quantize_block(const float *x, float n_max, uint8_t *q, int32_t *start, size_t width)
+/* samp_input_quantize_to of a whole block (x padded with zeros), m its own where given is NULL;
+ * start[0], start[width], start[2*width]. */
+INLINE float quantize_block(const float *x, const uint32_t *given, float n_max, uint8_t *q,
+                            int32_t *start, size_t width)
 {
     const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
     __m256i max = _mm256_setzero_si256();
@@ -62,7 +63,7 @@ INLINE float quantize_block(const float *x, float n_max, uint8_t *q, int32_t *st
     for (int i = 0; i < 8; i++)
         max = _mm256_max_epi32(
             max, _mm256_and_si256(magnitude, _mm256_castps_si256(_mm256_loadu_ps(x + 8 * i))));
-    uint32_t bits = max_lanes(max);
+    uint32_t bits = given ? *given : max_lanes(max);
     float m = samp_bits_float(bits);
     if (!(m >= 1e-30f) || bits >= 0x7f800000) {
         memset(q, 0, Q_BYTES);
@@ -89,6 +90,7 @@ static void quantize(const samp__quantized *to, size_t token, const float *x, si
 {
     size_t slot = samp__tile_slot(to, token), t = slot % to->width;
     float n_max = to->bits == 8 ? SAMP_A8_MAX : SAMP_A16_MAX;
+    const uint32_t *given = to->magnitude ? to->magnitude + token : NULL;
     for (size_t b = 0; b < to->n_blocks; b++, slot += to->width) {
         const float *from = x + b * SAMP__BLOCK;
         float padded[SAMP__BLOCK] = {0};
@@ -96,7 +98,7 @@ static void quantize(const samp__quantized *to, size_t token, const float *x, si
             memcpy(padded, from, (cols - b * SAMP__BLOCK) * sizeof *x);
             from = padded;
         }
-        to->scale[slot] = quantize_block(from, n_max, to->q + slot * Q_BYTES,
+        to->scale[slot] = quantize_block(from, given, n_max, to->q + slot * Q_BYTES,
                                          to->start + 3 * slot - 2 * t, to->width);
     }
 }

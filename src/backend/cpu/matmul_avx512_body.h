@@ -29,9 +29,10 @@ enum { TILE = 12, FLOAT_TILE = 8 };
 
 /* ---- inputs ---- */
 
-/* samp_input_quantize of one block; start[0], start[width], start[2*width] as in matmul.h. */
-INLINE float quantize_block(const float *x, size_t n, int bits, uint8_t *q, int32_t *start,
-                            size_t width)
+/* samp_input_quantize_to of one block, m its own where given is NULL; start[0], start[width],
+ * start[2*width] as in matmul.h. */
+INLINE float quantize_block(const float *x, size_t n, const uint32_t *given, int bits, uint8_t *q,
+                            int32_t *start, size_t width)
 {
     __m512 v[4];
     __m512i max = _mm512_setzero_si512();
@@ -44,7 +45,7 @@ INLINE float quantize_block(const float *x, size_t n, int bits, uint8_t *q, int3
             _mm512_and_si512(_mm512_castps_si512(v[i]), _mm512_set1_epi32(0x7fffffff));
         max = _mm512_max_epi32(max, magnitude);
     }
-    uint32_t top = (uint32_t)_mm512_reduce_max_epi32(max);
+    uint32_t top = given ? *given : (uint32_t)_mm512_reduce_max_epi32(max);
     float m = samp_bits_float(top), n_max = bits == 8 ? SAMP_A8_MAX : SAMP_A16_MAX;
     if (!(m >= 1e-30f) || top >= 0x7f800000) {
         memset(q, 0, bits == 8 ? SAMP__BLOCK : 2 * SAMP__BLOCK);
@@ -76,11 +77,12 @@ INLINE float quantize_block(const float *x, size_t n, int bits, uint8_t *q, int3
 static void quantize(const samp__quantized *to, size_t token, const float *x, size_t cols)
 {
     size_t slot = samp__tile_slot(to, token), t = slot % to->width;
+    const uint32_t *given = to->magnitude ? to->magnitude + token : NULL;
     for (size_t b = 0; b < to->n_blocks; b++, slot += to->width) {
-        size_t left = cols - b * SAMP__BLOCK;
+        size_t left = cols - b * SAMP__BLOCK, n = left < SAMP__BLOCK ? left : SAMP__BLOCK;
         to->scale[slot] =
-            quantize_block(x + b * SAMP__BLOCK, left < SAMP__BLOCK ? left : SAMP__BLOCK, to->bits,
-                           to->q + slot * to->q_bytes, to->start + 3 * slot - 2 * t, to->width);
+            quantize_block(x + b * SAMP__BLOCK, n, given, to->bits, to->q + slot * to->q_bytes,
+                           to->start + 3 * slot - 2 * t, to->width);
     }
 }
 

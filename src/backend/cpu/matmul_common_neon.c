@@ -29,16 +29,17 @@ INLINE void store_step(uint8_t *q, int16x8_t v, int bits)
     vst1q_s8((int8_t *)q, vcombine_s8(vshrn_n_s16(high, 8), low));
 }
 
-/* samp_input_quantize of a whole block (x padded with zeros); start[0], start[width],
- * start[2*width] as in matmul.h. Steps of 8 columns are `stride` bytes apart. */
-INLINE float quantize_block(const float *x, int bits, uint8_t *q, size_t stride, int32_t *start,
-                            size_t width)
+/* samp_input_quantize_to of a whole block (x padded with zeros), m its own where given is NULL;
+ * start[0], start[width], start[2*width] as in matmul.h. Steps of 8 columns are `stride` bytes
+ * apart. */
+INLINE float quantize_block(const float *x, const uint32_t *given, int bits, uint8_t *q,
+                            size_t stride, int32_t *start, size_t width)
 {
     enum { STEPS = SAMP__BLOCK / SAMP__STEP };
     uint32x4_t max = vdupq_n_u32(0);
     for (int i = 0; i < SAMP__BLOCK; i += 4)
         max = vmaxq_u32(max, vreinterpretq_u32_f32(vabsq_f32(vld1q_f32(x + i))));
-    uint32_t top = vmaxvq_u32(max);
+    uint32_t top = given ? *given : vmaxvq_u32(max);
     float m = samp_bits_float(top), n_max = bits == 8 ? SAMP_A8_MAX : SAMP_A16_MAX;
     if (!(m >= 1e-30f) || top >= 0x7f800000) {
         for (size_t i = 0; i < STEPS; i++) memset(q + i * stride, 0, bits == 8 ? 8 : 16);
@@ -65,6 +66,7 @@ void samp__neon_quantize(const samp__quantized *to, size_t token, const float *x
     size_t slot = samp__tile_slot(to, token), t = slot % to->width;
     bool alone = to->bits == 8 && to->width == 1; /* no pair */
     size_t stride = alone ? SAMP__STEP : 2 * SAMP__STEP;
+    const uint32_t *given = to->magnitude ? to->magnitude + token : NULL;
     for (size_t b = 0; b < to->n_blocks; b++, slot += to->width) {
         const float *from = x + b * SAMP__BLOCK;
         float padded[SAMP__BLOCK] = {0};
@@ -75,8 +77,9 @@ void samp__neon_quantize(const samp__quantized *to, size_t token, const float *x
         uint8_t *q = to->q + slot * to->q_bytes;
         if (to->bits == 8 && t % 2) q -= to->q_bytes - SAMP__STEP; /* the second of its pair */
         int32_t *start = to->start + 3 * slot - 2 * t;
-        to->scale[slot] = to->bits == 8 ? quantize_block(from, 8, q, stride, start, to->width)
-                                        : quantize_block(from, 16, q, stride, start, to->width);
+        to->scale[slot] = to->bits == 8
+                              ? quantize_block(from, given, 8, q, stride, start, to->width)
+                              : quantize_block(from, given, 16, q, stride, start, to->width);
     }
 }
 

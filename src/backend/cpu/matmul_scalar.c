@@ -11,8 +11,10 @@ static void quantize(const samp__quantized *to, size_t token, const float *x, si
         size_t n = cols - b * SAMP__BLOCK < SAMP__BLOCK ? cols - b * SAMP__BLOCK : SAMP__BLOCK;
         int16_t q[SAMP__BLOCK] = {0};
         int32_t sum, low = 0;
-        to->scale[slot] = samp_input_quantize(x + b * SAMP__BLOCK, n,
-                                              to->bits == 8 ? SAMP_A8_MAX : SAMP_A16_MAX, q, &sum);
+        const float *from = x + b * SAMP__BLOCK;
+        uint32_t bits = to->magnitude ? to->magnitude[token] : samp_max_bits(from, n);
+        to->scale[slot] = samp_input_quantize_to(
+            from, n, bits, to->bits == 8 ? SAMP_A8_MAX : SAMP_A16_MAX, q, &sum);
         for (size_t i = 0; i < SAMP__BLOCK / 2; i++) low += q[i];
         int32_t *start = to->start + (slot - slot % to->width) * 3 + slot % to->width;
         start[0] = -128 * sum;

@@ -63,6 +63,7 @@ void samp__queue_matmul(samp_device *device, uint32_t n, const samp_input *input
                              .y = input->kind == SAMP_INPUT_SILU ? input->y->data : NULL,
                              .gain = input->kind == SAMP_INPUT_NORM ? input->gain->data : NULL,
                              .eps = input->eps,
+                             .outlier_threshold = input->outlier_threshold,
                              .n_weights = n_weights,
                              .add = add};
     for (int i = 0; i < n_weights; i++) {

@@ -21,7 +21,7 @@ typedef struct samp__matmul {
     uint32_t n;
     samp_input_kind input;
     const float *x, *y, *gain;
-    float eps;
+    float eps, outlier_threshold;
     int n_weights;
     const samp_weight *weights[SAMP_MATMUL_MAX];
     float *outs[SAMP_MATMUL_MAX];

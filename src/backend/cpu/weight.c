@@ -59,6 +59,7 @@ static samp_status weight_shape(samp_weight *weight, const samp_weight_source *s
                              "weight '%s' wants %d-bit activations; the CPU has 8 and 16",
                              source->name, source->activation_bits);
         weight->activation_bits = source->activation_bits;
+        weight->outliers = source->format->outliers && source->activation_bits == 8;
         size_t n_scales = weight->n_blocks * samp__kinds[weight->kind].scales;
         weight->coded_scales = has_coded_scales(source->layout);
         weight->block_bytes = samp__kinds[weight->kind].lines * SAMP__LINE;

@@ -81,6 +81,7 @@ struct samp_weight {
     size_t lines_at, block_bytes; /* the blocks' place in a group, and the bytes of one */
     size_t group_bytes;
     int activation_bits; /* 8 or 16; 32 for float kinds */
+    bool outliers;       /* inputs are those of numerics.h, outliers; activation_bits is 8 */
     bool embed;
     uint8_t codebook[64]; /* repeated to fill it */
     uint8_t *data;        /* [n_groups][group_bytes] */

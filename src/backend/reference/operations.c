@@ -42,16 +42,41 @@ static const float *input_row(samp_device *device, const samp_input *input, size
 
 /* ---- matmul ---- */
 
-/* Integers and scales of a row, in groups of 64; the last group is filled up with zeros. */
-static void quantize_row(samp_device *device, const float *row, size_t cols, int n_max)
+/* Integers and scales of a row, in groups of 64; the last group is filled up with zeros. With
+ * outliers all groups have one m, and the outliers are 0. */
+static void quantize_row(samp_device *device, const float *row, size_t cols,
+                         const samp_weight *weight, float threshold)
 {
+    uint32_t bits = 0;
+    for (size_t k = 0; k < cols; k++)
+        if (!samp_is_outlier(row[k], threshold)) {
+            uint32_t magnitude = samp_max_bits(row + k, 1);
+            bits = magnitude > bits ? magnitude : bits;
+        }
     for (size_t c = 0; c < cols; c += SAMP_INPUT_GROUP) {
         size_t n = cols - c < SAMP_INPUT_GROUP ? cols - c : SAMP_INPUT_GROUP;
+        float x[SAMP_INPUT_GROUP] = {0};
         int32_t sum;
-        device->row_scale[c / SAMP_INPUT_GROUP] =
-            samp_input_quantize(row + c, n, n_max, device->row_q + c, &sum);
-        for (size_t i = n; i < SAMP_INPUT_GROUP; i++) device->row_q[c + i] = 0;
+        for (size_t i = 0; i < n; i++)
+            x[i] = weight->outliers && samp_is_outlier(row[c + i], threshold) ? 0 : row[c + i];
+        if (!weight->outliers) bits = samp_max_bits(x, n);
+        device->row_scale[c / SAMP_INPUT_GROUP] = samp_input_quantize_to(
+            x, SAMP_INPUT_GROUP, bits, weight->n_max, device->row_q + c, &sum);
     }
+}
+
+/* The outliers of a row, added to output r. */
+static float add_outliers(const samp_weight *weight, const float *row, float threshold, size_t r,
+                          float y)
+{
+    size_t cols = weight->layout.cols, padded = samp_round_up(cols, SAMP_INPUT_GROUP),
+           group = (size_t)weight->group;
+    for (size_t k = 0; k < cols; k++)
+        if (samp_is_outlier(row[k], threshold))
+            y = fmaf(weight->scale[r * (padded / group) + k / group] *
+                         (float)weight->t[r * padded + k],
+                     row[k], y);
+    return y;
 }
 
 static float integer_product(const samp_weight *weight, const samp_device *device, size_t r)
@@ -87,12 +112,14 @@ static samp_status run_matmul(samp_device *device, const samp__op *op, samp_erro
             const samp_weight *weight = op->weights[m];
             size_t rows = weight->layout.rows;
             float *out = op->outs[m]->values + i * rows;
-            if (weight->group) quantize_row(device, row, cols, weight->n_max);
+            float threshold = op->input.outlier_threshold;
+            if (weight->group) quantize_row(device, row, cols, weight, threshold);
             for (size_t r = 0; r < rows; r++) {
                 float y = weight->group ? integer_product(weight, device, r)
                                         : float_product(weight->floats + r * cols, row, cols);
                 if (weight->row_scale) y *= weight->row_scale[r];
                 out[r] = op->add ? out[r] + y : y;
+                if (weight->outliers) out[r] = add_outliers(weight, row, threshold, r, out[r]);
             }
         }
     }

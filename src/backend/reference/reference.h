@@ -18,6 +18,7 @@ struct samp_weight {
     int group;        /* columns a scale of the integer form; 0 = multiply in float */
     bool exact;       /* multiply by the decoded values themselves */
     int n_max;        /* input integers are -n_max … n_max */
+    bool outliers;    /* as numerics.h says of them */
     int8_t *t;        /* [rows][cols_padded] */
     float *scale;     /* [rows][cols_padded / group] */
     float *floats;    /* [rows][cols], exact values; with row_scale those of samp_row_form */

@@ -80,6 +80,7 @@ samp_status samp__reference_weight_create(samp_device *device, const samp_weight
     weight->group = device->exact ? 0 : samp_integer_group(source->layout, source->format->id);
     weight->exact = device->exact;
     weight->n_max = source->activation_bits == 8 ? SAMP_A8_MAX : SAMP_A16_MAX;
+    weight->outliers = weight->group && source->format->outliers && source->activation_bits == 8;
     bool integers = weight->group != 0, floats = !integers || source->embed;
     if ((integers && !make_integers(weight, source)) || (floats && !make_floats(weight, source))) {
         samp__reference_weight_release(device, weight);
