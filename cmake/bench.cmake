@@ -3,6 +3,9 @@
 add_executable(bench_quantize ${CMAKE_SOURCE_DIR}/tests/quantize/bench_quantize.c)
 target_link_libraries(bench_quantize PRIVATE samp_model)
 target_include_directories(bench_quantize PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+# Beside Hugging Face's tokenizers (tools/bench_tokenizer.py).
+add_executable(bench_tokenizer ${CMAKE_SOURCE_DIR}/tests/model/bench_tokenizer.c)
+target_link_libraries(bench_tokenizer PRIVATE samp_model)
 # The HTTP server alone, for wrk, slowhttptest and curl.
 add_executable(http_host ${CMAKE_SOURCE_DIR}/tests/http/http_host.c)
 target_link_libraries(http_host PRIVATE samp_http)
