@@ -41,15 +41,29 @@ static size_t sum_up(const samp_model *model, sum_row *rows)
     return n;
 }
 
+/* What not all layers have; nothing for a model of like layers. */
+static void print_layers(const samp_config *c)
+{
+    uint32_t windows = 0, no_rope = 0;
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        windows += samp_layer_window(c, i) > 0;
+        no_rope += !samp_layer_has_rope(c, i);
+    }
+    if (windows) printf("a window of %u positions on %u of the layers\n", c->window, windows);
+    if (no_rope) printf("no rope on %u of the layers\n", no_rope);
+}
+
 static void print_config(const samp_model *model)
 {
     const samp_config *c = samp_model_config(model);
     printf("%s: %s\n", samp_model_folder(model), c->architecture);
     printf("%u layers, dim %u, hidden %u, %u heads of %u, %u kv heads, vocabulary %u, %u "
-           "positions%s\n\n",
+           "positions%s\n",
            c->n_layers, c->dim, c->hidden_dim, c->n_heads, c->head_dim, c->n_kv_heads,
            c->vocab_size, c->max_positions,
            c->tied_embeddings ? ", head tied to the embedding" : "");
+    print_layers(c);
+    putchar('\n');
 }
 
 static void print_sums(const samp_model *model)
