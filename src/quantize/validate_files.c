@@ -184,12 +184,25 @@ void samp__validate_vocabulary(samp_validation *v, const samp_tokenizer *tokeniz
                           (int)config->eos_tokens[0]);
 }
 
+/* The file that samp_tokenizer_load would take, NULL when there is none. */
+static samp_status find_tokenizer(const samp_validation *v, const char **name, samp_error *error)
+{
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model"};
+    *name = NULL;
+    for (int i = 0; i < 2 && !*name; i++) {
+        char path[PATH_BYTES];
+        struct stat info;
+        SAMP_TRY(samp_path_join(path, sizeof path, v->folder, names[i], error));
+        if (stat(path, &info) == 0) *name = names[i];
+    }
+    return SAMP_OK;
+}
+
 samp_status samp__validate_tokenizer(samp_validation *v, samp_error *error)
 {
-    char path[PATH_BYTES];
-    SAMP_TRY(samp_path_join(path, sizeof path, v->folder, "tokenizer.json", error));
-    struct stat info;
-    if (stat(path, &info) != 0) {
+    const char *name;
+    SAMP_TRY(find_tokenizer(v, &name, error));
+    if (!name) {
         samp_findings_add(v->findings, SAMP_FINDING_TOKENIZER_MISSING, "", NULL,
                           "there is no tokenizer.json");
         return SAMP_OK;
@@ -199,11 +212,11 @@ samp_status samp__validate_tokenizer(samp_validation *v, samp_error *error)
     samp_status status = samp_tokenizer_load(&tokenizer, v->folder, &failure);
     if (status == SAMP_NOMEM) return samp_fail(error, status, "%s", failure.message);
     if (status != SAMP_OK) {
-        samp_findings_add(v->findings, SAMP_FINDING_TOKENIZER_BAD, "tokenizer.json", NULL, "%s",
+        samp_findings_add(v->findings, SAMP_FINDING_TOKENIZER_BAD, name, NULL, "%s",
                           failure.message);
         return SAMP_OK;
     }
-    if (v->has_config) samp__validate_vocabulary(v, tokenizer, "tokenizer.json");
+    if (v->has_config) samp__validate_vocabulary(v, tokenizer, name);
     samp_tokenizer_release(tokenizer);
     return SAMP_OK;
 }

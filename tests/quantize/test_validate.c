@@ -411,6 +411,17 @@ static void tokenizer_size(const fixture *f)
                          "BPE", "vocab", vocab, "merges", "added_tokens"));
 }
 
+/* Where there is no tokenizer.json, tokenizer.model counts: here one of 1,400 pieces. */
+static void tokenizer_model(const fixture *f)
+{
+    char path[1024];
+    samp_error error;
+    remove_file(f, "tokenizer.json");
+    path_in(f, "tokenizer.model", path, sizeof path);
+    assert_int_equal(samp_file_copy(SAMP_GOLDEN "/tokenizers/characters.model", path, &error),
+                     SAMP_OK);
+}
+
 static void tokenizer_small(const fixture *f) { maker_tokenizer(f->work, 40); }
 
 /* A tokenizer whose end token is another one than config.json's. */
@@ -520,6 +531,7 @@ static const defect DEFECTS[] = {
     {SAMP_FINDING_TOKENIZER_MISSING, tokenizer_missing, HEADERS},
     {SAMP_FINDING_TOKENIZER_BAD, tokenizer_bad, HEADERS},
     {SAMP_FINDING_TOKENIZER_SIZE, tokenizer_size, HEADERS},
+    {SAMP_FINDING_TOKENIZER_SIZE, tokenizer_model, HEADERS},
     {SAMP_FINDING_UNSAFE_FILE, unsafe_file, HEADERS},
     {SAMP_FINDING_LEFTOVER, leftover, HEADERS},
     {SAMP_FINDING_UNREADABLE, unreadable, HEADERS},
