@@ -10,8 +10,6 @@
 #include <fcntl.h>
 #include <math.h>
 
-static const float damping_share = 0.1f;
-
 samp_status samp__measure_open_feedback(samp__measure *m, samp_error *error)
 {
     char path[4096];
@@ -42,12 +40,11 @@ static samp_status factor(samp__measure *m, samp__inputs *in, samp_error *error)
 {
     uint64_t n = in->moments.cols;
     float *h = in->moments.gram, per_token = 1 / (float)in->moments.n_tokens;
-    double mean = 0;
     for (uint64_t i = 0; i < n; i++) {
         for (uint64_t k = 0; k <= i; k++) h[i * n + k] *= per_token;
-        mean += (double)h[i * n + i] / (double)n;
+        in->d[i] = h[i * n + i];
     }
-    in->feedback.damping = damping_share * (float)mean;
+    in->feedback.damping = samp_feedback_damping(in->d, n);
     for (uint64_t i = 0; i < n; i++) h[i * n + i] += in->feedback.damping;
     SAMP_TRY(samp_factor(m->pool, h, n, in->d, error));
     for (uint64_t i = 1; i < n; i++) {

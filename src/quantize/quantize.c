@@ -40,6 +40,7 @@ typedef struct quantize_job {
     bool forget;      /* the source is large: keep it out of the page cache */
     uint16_t *factor; /* of the weight being written, read from factor_of */
     const samp_feedback_tensor *factor_of;
+    float *pivots;          /* the same */
     samp_feedback feedback; /* the same */
     const char *digest_of;  /* what source_sha256 was taken of */
     char source_sha256[SAMP_SHA256_HEX];
@@ -177,6 +178,20 @@ static samp_status rows_of(void *context, size_t index, uint64_t row0, uint64_t 
     return SAMP_OK;
 }
 
+/* For the sweeps that follow error feedback. */
+static samp_status find_pivots(quantize_job *job, size_t index, samp_error *error)
+{
+    const samp_weight_plan *plan = &job->plan[index];
+    uint64_t cols = plan->feedback->cols;
+    float *pivots = samp_realloc(job->pivots, cols, sizeof *pivots);
+    if (!pivots)
+        return samp_fail(error, SAMP_NOMEM, "%s: out of memory for error feedback",
+                         job->weights[index].name);
+    job->pivots = pivots;
+    samp_feedback_pivots(job->factor, plan->input_moment, cols, pivots);
+    return SAMP_OK;
+}
+
 static samp_status options_of(void *context, size_t index, samp_encode_options *out,
                               samp_error *error)
 {
@@ -185,7 +200,7 @@ static samp_status options_of(void *context, size_t index, samp_encode_options *
     out->search = plan->rounding != SAMP_ROUNDING_ABSMAX;
     out->input_moment = plan->input_moment;
     if (plan->rounding != SAMP_ROUNDING_GPTQ || !plan->format->feedback) return SAMP_OK;
-    if (!plan->feedback)
+    if (!plan->feedback || !plan->input_moment)
         return samp_fail(error, SAMP_INVALID,
                          "the plan rounds %s by gptq, which needs the factors that samp measure "
                          "writes beside its result; give them with --moments FILE",
@@ -193,10 +208,13 @@ static samp_status options_of(void *context, size_t index, samp_encode_options *
     if (job->factor_of != plan->feedback) { /* weights of a group follow each other and share one */
         job->factor_of = NULL;
         SAMP_TRY(samp_feedback_read(plan->feedback, &job->factor, error));
+        SAMP_TRY(find_pivots(job, index, error));
         job->factor_of = plan->feedback;
     }
-    job->feedback = (samp_feedback){.cols = plan->feedback->cols, .factor = job->factor};
+    job->feedback =
+        (samp_feedback){.cols = plan->feedback->cols, .factor = job->factor, .d = job->pivots};
     out->feedback = &job->feedback;
+    out->sweep = true;
     return SAMP_OK;
 }
 
@@ -222,7 +240,8 @@ static samp_status copy_companions(const quantize_job *job, const samp_artifact 
 static const char *uniform_dtype(const quantize_job *job)
 {
     const samp_format *format = job->weights[0].format;
-    if (samp_model_head_rest(job->model)) return NULL; /* quantization_config says where it is cut */
+    if (samp_model_head_rest(job->model))
+        return NULL; /* quantization_config says where it is cut */
     for (size_t i = 0; i < job->count; i++)
         if (!job->weights[i].is_vector && job->weights[i].format != format) return NULL;
     switch (format->id) {
@@ -413,6 +432,7 @@ samp_status samp_quantize(const char *model_folder, const char *folder,
     SAMP_TRY(samp_model_open(&job.model, model_folder, error));
     samp_status status = run(&job, progress, error);
     samp_free(job.factor);
+    samp_free(job.pivots);
     samp_free(job.plan);
     samp_free(job.weights);
     samp_model_close(job.model);

@@ -75,38 +75,57 @@ static void feedback_lowers_the_error_it_reports(void **state)
     float *room = samp_alloc(samp_feedback_room(COLS), sizeof *room);
     float *w = gaussian_matrix(ROWS, COLS, 1, 5);
     for (size_t f = 0; f < sizeof formats / sizeof *formats; f++) {
-        double reported = 0, fixed = 0;
+        double reported = 0, fixed = 0, swept = 0;
         samp_encode_options search = {.input_moment = in.moment, .search = true}, both = search;
         both.feedback = &feedback;
         both.room = room;
         both.error = &reported;
         encoded a = encode_matrix(formats[f], w, ROWS, COLS, &search, 64);
         encoded b = encode_matrix(formats[f], w, ROWS, COLS, &both, 64);
-        float *qa = decode_matrix(&a), *qb = decode_matrix(&b);
-        double ea = error_of(&in, w, qa), eb = error_of(&in, w, qb);
-        assert_true(eb < .8 * ea);
+        both.sweep = true;
+        both.error = &swept;
+        encoded c = encode_matrix(formats[f], w, ROWS, COLS, &both, 64);
+        float *qa = decode_matrix(&a), *qb = decode_matrix(&b), *qc = decode_matrix(&c);
+        double ea = error_of(&in, w, qa), eb = error_of(&in, w, qb), ec = error_of(&in, w, qc);
+        print_message("%s: search %.3g, feedback %.3f of it, sweeps %.3f of that\n",
+                      samp_format_get(formats[f])->name, ea, eb / ea, ec / eb);
+        assert_true(eb < .8 * ea && ec < .97 * eb);
         assert_true(fabs(reported / eb - 1) < .02); /* the factor has 11 bits */
+        assert_true(fabs(swept / ec - 1) < .02);
         for (int r = 0; r < ROWS; r += 64)
             fixed += samp_feedback_error(&feedback, w + r * COLS, qa + r * COLS,
                                          ROWS - r < 64 ? ROWS - r : 64, room);
         assert_true(fabs(fixed / ea - 1) < .02);
-        free(qa), free(qb);
-        encoded_release(&a), encoded_release(&b);
+        free(qa), free(qb), free(qc);
+        encoded_release(&a), encoded_release(&b), encoded_release(&c);
     }
     free(w);
     samp_free(room), samp_free(in.h), samp_free(in.factor);
+}
+
+/* D is found again from what is stored. */
+static void pivots_are_not_stored(void **state)
+{
+    (void)state;
+    inputs in = make_inputs();
+    float d[COLS];
+    samp_feedback_pivots(in.factor, in.moment, COLS, d);
+    assert_true(fabsf(samp_feedback_damping(in.moment, COLS) / in.damping - 1) < 1e-5f);
+    for (int k = 0; k < COLS; k++) assert_true(fabsf(d[k] / in.d[k] - 1) < .02f);
+    samp_free(in.h), samp_free(in.factor);
 }
 
 static void zero_rows_stay_zero(void **state)
 {
     (void)state;
     inputs in = make_inputs();
-    samp_feedback feedback = {.cols = COLS, .factor = in.factor};
+    samp_feedback feedback = {.cols = COLS, .factor = in.factor, .d = in.d};
     float *room = samp_alloc(samp_feedback_room(COLS), sizeof *room);
     float *w = calloc(ROWS * COLS, sizeof *w);
     w[COLS + 3] = 2;
     samp_encode_options options = {
         .input_moment = in.moment, .search = true, .feedback = &feedback, .room = room};
+    options.sweep = true;
     for (size_t f = 0; f < sizeof formats / sizeof *formats; f++) {
         encoded e = encode_matrix(formats[f], w, ROWS, COLS, &options, 64);
         float *q = decode_matrix(&e);
@@ -124,6 +143,7 @@ static void zero_rows_stay_zero(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(feedback_lowers_the_error_it_reports),
+                                       cmocka_unit_test(pivots_are_not_stored),
                                        cmocka_unit_test(zero_rows_stay_zero)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
