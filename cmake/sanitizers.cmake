@@ -2,7 +2,8 @@
 #   quick    AddressSanitizer and UndefinedBehaviorSanitizer: what reads files and options, and the fuzzers' corpora
 #   threads  ThreadSanitizer: what shares memory between threads
 # make check-asan and check-tsan run more, and take longer.
-set(quick "^(base|format|file|http|model|chat|fuzz)_|^quantize_(findings|import|quantize|resume|torture|validate|validate_foreign)$|\
+set(quick "^(base|format|file|http|model|chat|fuzz)_|^quantize_(families|findings|import|import_families|quantize|resume|\
+torture|validate|validate_foreign)$|\
 ^command_(chat|cli|options)$")
 set(threads "^(base_thread|backend_reference|http_server|http_stream|cpu_device|run_session|engine_(cancel|schedule|same_bits)|quantize_quantize)$")
 foreach(label quick threads)

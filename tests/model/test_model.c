@@ -82,6 +82,35 @@ static void test_order_and_lookup(void **state)
     samp_model_close(model);
 }
 
+/* Whatever a family has or has not: an index for every weight and no other, names that differ. */
+static void test_roles_of_families(void **state)
+{
+    (void)state;
+    for (int traits = 0; traits < 8; traits++) {
+        samp_config c = maker_config(MAKER_TINY);
+        c.qkv_bias = traits & 1, c.qk_norm = traits & 2, c.tied_embeddings = traits & 4;
+        size_t n = samp_weight_count(&c), per_layer = 9u + 3 * c.qkv_bias + 2 * c.qk_norm;
+        assert_int_equal(n, 1 + 2 * per_layer + 2 - c.tied_embeddings);
+        char before[SAMP_TENSOR_NAME_MAX] = "";
+        for (size_t i = 0; i < n; i++) {
+            samp_weight_ref weight;
+            uint64_t rows, cols;
+            samp_stored_at(&c, 0, i, &weight, &rows, &cols);
+            assert_true(samp_role_present(weight.role, &c));
+            assert_int_equal(samp_weight_index(&c, weight.role, weight.layer), i);
+            assert_string_not_equal(weight.name, before);
+            if (!samp_role_is_matrix(weight.role)) assert_int_equal(rows, 1);
+            if (weight.role == SAMP_ROLE_K_BIAS) {
+                assert_string_equal(strstr(weight.name, "self"), "self_attn.k_proj.bias");
+                assert_string_equal(samp_role_class(weight.role), "bias");
+                assert_int_equal(cols, 64);
+            }
+            if (weight.role == SAMP_ROLE_Q_NORM) assert_int_equal(cols, 32);
+            memcpy(before, weight.name, sizeof weight.name);
+        }
+    }
+}
+
 static void test_rows(void **state)
 {
     fixture *f = *state;
@@ -318,6 +347,7 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_roles_of_families),
         cmocka_unit_test_setup_teardown(test_order_and_lookup, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tied_head_is_the_embedding, setup, teardown),
