@@ -6,7 +6,8 @@ if(CMAKE_CROSSCOMPILING OR SAMP_SANITIZE)
   set(limit_seconds 3600) # emulated or instrumented, perhaps on a busy machine
 endif()
 set(SAMP_SHARED_DATA ${CMAKE_SOURCE_DIR}/../shared/data CACHE PATH "evaluation data beside the project, when there")
-foreach(room base format file http model chat backend cpu run eval engine plan quantize bench doctor report command)
+foreach(room base format file http model chat constrain backend cpu run eval engine plan quantize serve bench doctor
+    report command)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/test_*.c)
   foreach(source ${sources})
     get_filename_component(stem ${source} NAME_WE)
@@ -38,6 +39,9 @@ set_target_properties(fake_nvml PROPERTIES PREFIX "" OUTPUT_NAME fake-nvml
   LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test-doctor)
 add_dependencies(test_doctor_doctor fake_nvml)
 add_dependencies(test_backend_reference samp_backend_reference)
+if(TARGET test_command_bad_inputs)
+  add_dependencies(test_command_bad_inputs samp) # it runs the program
+endif()
 file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*/test_*.sh)
 foreach(script ${scripts})
   get_filename_component(stem ${script} NAME_WE)

@@ -54,10 +54,18 @@ static samp__character_result first_byte(uint16_t *place, uint32_t *half, uint8_
         return SAMP__CHARACTER_DONE;
     }
     if (byte >= 0xc2 && byte < 0xe0) return part(place, half, UTF8_LAST, byte & 0x1f, 6, low, high);
-    if (byte >= 0xe0 && byte < 0xf0)
-        return part(place, half, UTF8_TWO_OF_3, byte & 0x0f, 12, low, high);
-    if (byte >= 0xf0 && byte < 0xf5)
-        return part(place, half, UTF8_THREE, byte & 0x07, 18, low, high);
+    if (byte >= 0xe0 && byte < 0xf0) {
+        part(place, half, UTF8_TWO_OF_3, byte & 0x0f, 12, low, high);
+        if (*low < 0x800) *low = 0x800;   /* no overlong forms */
+        if (byte == 0xed) *high = 0xd7ff; /* no surrogates */
+        return SAMP__CHARACTER_PART;
+    }
+    if (byte >= 0xf0 && byte < 0xf5) {
+        part(place, half, UTF8_THREE, byte & 0x07, 18, low, high);
+        if (*low < 0x10000) *low = 0x10000;
+        if (*high > 0x10ffff) *high = 0x10ffff;
+        return SAMP__CHARACTER_PART;
+    }
     return SAMP__CHARACTER_NO;
 }
 
@@ -118,6 +126,7 @@ static samp__character_result hex(uint16_t *place, uint32_t *half, uint8_t byte,
     }
     if (bits >= 0xd800 && bits < 0xdc00)
         return part(place, half, LOW_ESCAPE, bits - 0xd7c0, 10, low, high);
+    if (bits >= 0x20 && bits < 0x7f) return SAMP__CHARACTER_NO; /* nobody writes \u0061 */
     *place = PLAIN;
     *half = 0;
     *character = bits;
@@ -145,6 +154,30 @@ static samp__character_result low_half(uint16_t *place, uint32_t *half, uint8_t 
     *half = 0;
     *character = bits;
     return SAMP__CHARACTER_DONE;
+}
+
+unsigned samp__character_ranges(uint16_t place, uint32_t low, uint32_t high, uint32_t ranges[6][2])
+{
+    static const uint32_t short_forms[] = {'"', '/', '\\'};
+    unsigned n = 0;
+    if (place < ESCAPE || low > 0x7e) {
+        ranges[n][0] = low;
+        ranges[n++][1] = high;
+        return n;
+    }
+    if (low < 0x20) {
+        ranges[n][0] = low;
+        ranges[n++][1] = high < 0x1f ? high : 0x1f;
+    }
+    if (high >= 0x7f) {
+        ranges[n][0] = 0x7f;
+        ranges[n++][1] = high;
+    }
+    for (unsigned i = 0; place == ESCAPE && i < 3; i++) {
+        ranges[n][0] = short_forms[i];
+        ranges[n++][1] = short_forms[i];
+    }
+    return n;
 }
 
 samp__character_result samp__character_step(uint16_t *place, uint32_t *half, uint8_t byte,

@@ -240,6 +240,9 @@ static samp_status and_objects(samp__shapes *s, const samp__object_shape *a,
                                 .max = smaller(a->max, b->max),
                                 .no_additional = a->no_additional || b->no_additional};
     uint32_t n = a->n_properties + b->n_properties;
+    if (n > SAMP__PROPERTIES_MAX)
+        return samp_fail(error, SAMP_LIMIT, "an object of the schema has more than %d properties",
+                         SAMP__PROPERTIES_MAX);
     out->properties = samp_arena_alloc(&s->arena, n + 1, sizeof *out->properties);
     if (!out->properties) return out_of_memory(error);
     SAMP_TRY(merge_properties(s, a, b, false, out, error));

@@ -19,17 +19,33 @@ static samp_status wrong(samp__shapes *s, const json_t *schema, const char *keyw
                      samp__schema_place(s, schema), expected);
 }
 
+static bool has_combinations(const json_t *schema)
+{
+    static const char *const names[] = {"$ref", "allOf", "anyOf",        "oneOf",
+                                        "if",   "not",   "dependencies", "dependentSchemas"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (json_object_get(schema, names[i])) return true;
+    return false;
+}
+
 /* Keywords that mean something and are not supported. Annotations and what JSON Schema does not
  * know are no constraint. */
 static samp_status refuse_unsupported(samp__shapes *s, const json_t *schema, samp_error *error)
 {
-    static const char *const names[] = {"contains",      "minContains",          "maxContains",
-                                        "$dynamicRef",   "$recursiveRef",        "unevaluatedItems",
-                                        "contentSchema", "unevaluatedProperties"};
+    static const char *const names[] = {"contains", "$dynamicRef", "$recursiveRef"};
+    static const char *const rests[] = {"unevaluatedItems", "unevaluatedProperties"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (json_object_get(schema, names[i]))
             return samp_fail(error, SAMP_UNSUPPORTED, "'%s' at '%s' of the schema is not supported",
                              names[i], samp__schema_place(s, schema));
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *rest = json_object_get(schema, rests[i]);
+        if (rest && !json_is_true(rest) && has_combinations(schema))
+            return samp_fail(error, SAMP_UNSUPPORTED,
+                             "'%s' beside a combination of schemas, at '%s' of the schema, is not "
+                             "supported",
+                             rests[i], samp__schema_place(s, schema));
+    }
     if (json_is_true(json_object_get(schema, "uniqueItems")))
         return samp_fail(error, SAMP_UNSUPPORTED,
                          "'uniqueItems' at '%s' of the schema is not supported",
@@ -133,7 +149,8 @@ static samp_status read_array(samp__shapes *s, const json_t *schema, samp__array
     SAMP_TRY(read_count(s, schema, "maxItems", &out->max, error));
     const json_t *items = json_object_get(schema, "items");
     const json_t *prefix = json_object_get(schema, "prefixItems");
-    if (json_is_array(items)) { /* before 2020-12 */
+    if (!items) items = json_object_get(schema, "unevaluatedItems"); /* the same, alone */
+    if (json_is_array(items)) {                                      /* before 2020-12 */
         prefix = items;
         items = json_object_get(schema, "additionalItems");
     }
@@ -158,12 +175,15 @@ static samp__property *property(samp__object_shape *object, const char *name)
     return NULL;
 }
 
+static size_t count_dependencies(const json_t *schema);
+
 static samp_status read_properties(samp__shapes *s, const json_t *schema, samp__object_shape *out,
                                    samp_error *error)
 {
     const json_t *properties = json_object_get(schema, "properties");
     const json_t *required = json_object_get(schema, "required");
     size_t n = json_object_size(properties) + json_array_size(required), i;
+    n += 2 * count_dependencies(schema);
     if (properties && !json_is_object(properties))
         return wrong(s, schema, "properties", "an object of schemas", error);
     if (required && !json_is_array(required) && !json_is_boolean(required))
@@ -237,26 +257,56 @@ static samp_status combine_patterns(samp__shapes *s, samp__object_shape *out, sa
     return SAMP_OK;
 }
 
-static samp_status read_dependencies(samp__shapes *s, const json_t *schema, samp__object_shape *out,
-                                     samp_error *error)
+/* A property that only a dependency names is followed like a declared one. */
+static void know_property(samp__object_shape *out, const char *name)
 {
-    const json_t *all = json_object_get(schema, "dependentRequired");
+    if (property(out, name)) return;
+    out->properties[out->n_properties++] =
+        (samp__property){.name = name, .length = (uint32_t)strlen(name), .value = UINT32_MAX};
+}
+
+static samp_status add_dependencies(samp__shapes *s, const json_t *schema, const char *keyword,
+                                    samp__object_shape *out, samp_error *error)
+{
+    const json_t *all = json_object_get(schema, keyword);
     const char *name;
     json_t *needs, *need;
-    size_t n = 0, i;
-    if (!all) return SAMP_OK;
-    if (!json_is_object(all)) return wrong(s, schema, "dependentRequired", "an object", error);
-    json_object_foreach((json_t *)all, name, needs) n += json_array_size(needs);
-    out->dependencies = samp_arena_alloc(&s->arena, n + 1, sizeof *out->dependencies);
-    if (!out->dependencies) return out_of_memory(error);
+    size_t i;
+    if (all && !json_is_object(all)) return wrong(s, schema, keyword, "an object", error);
     json_object_foreach((json_t *)all, name, needs) json_array_foreach(needs, i, need)
     {
         if (!json_is_string(need))
-            return wrong(s, schema, "dependentRequired", "an object of arrays of names", error);
+            return wrong(s, schema, keyword, "an object of arrays of names", error);
+        know_property(out, name);
+        know_property(out, json_string_value(need));
         out->dependencies[out->n_dependencies++] =
             (samp__dependency){.name = name, .needs = json_string_value(need)};
     }
     return SAMP_OK;
+}
+
+/* How many names the dependencies hold: room for them among the properties. */
+static size_t count_dependencies(const json_t *schema)
+{
+    static const char *const keywords[] = {"dependentRequired", "dependencies"};
+    const char *name;
+    json_t *needs;
+    size_t n = 0;
+    for (size_t k = 0; k < 2; k++)
+        json_object_foreach(json_object_get(schema, keywords[k]), name, needs) n +=
+            json_array_size(needs);
+    return n;
+}
+
+static samp_status read_dependencies(samp__shapes *s, const json_t *schema, samp__object_shape *out,
+                                     samp_error *error)
+{
+    size_t n = count_dependencies(schema);
+    if (n == 0) return SAMP_OK;
+    out->dependencies = samp_arena_alloc(&s->arena, n, sizeof *out->dependencies);
+    if (!out->dependencies) return out_of_memory(error);
+    SAMP_TRY(add_dependencies(s, schema, "dependentRequired", out, error));
+    return add_dependencies(s, schema, "dependencies", out, error);
 }
 
 /* propertyNames: bounds and patterns of names; no alternatives. */
@@ -286,13 +336,14 @@ static samp_status read_object(samp__shapes *s, const json_t *schema, samp__obje
     SAMP_TRY(read_count(s, schema, "minProperties", &out->min, error));
     SAMP_TRY(read_count(s, schema, "maxProperties", &out->max, error));
     const json_t *additional = json_object_get(schema, "additionalProperties");
+    if (!additional) additional = json_object_get(schema, "unevaluatedProperties"); /* the same */
     out->no_additional = json_is_false(additional);
     if (additional && !json_is_boolean(additional))
         SAMP_TRY(samp__conjunction_of(s, additional, &out->additional, error));
     SAMP_TRY(read_properties(s, schema, out, error));
     SAMP_TRY(read_patterns(s, schema, out, error));
-    SAMP_TRY(combine_patterns(s, out, error));
     SAMP_TRY(read_dependencies(s, schema, out, error));
+    SAMP_TRY(combine_patterns(s, out, error));
     return read_names(s, schema, out, error);
 }
 

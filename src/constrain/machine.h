@@ -90,6 +90,9 @@ void samp__object_key_done(samp__machine *machine, const samp__frame *key);
 /* Whether a declared property begins with this text; `allowed`: one that may come now. */
 bool samp__object_name_begins(samp__machine *machine, const samp__frame *object, const char *text,
                               size_t n, bool allowed);
+/* The same, with a next character low … high. */
+bool samp__object_name_goes_on(samp__machine *machine, const samp__frame *object, const char *text,
+                               size_t n, uint32_t low, uint32_t high);
 bool samp__object_allows_other(samp__machine *machine, const samp__frame *object);
 const samp__object_shape *samp__frame_object(samp__machine *machine, const samp__frame *object);
 
@@ -115,5 +118,9 @@ typedef enum samp__character_result {
 } samp__character_result;
 samp__character_result samp__character_step(uint16_t *place, uint32_t *half, uint8_t byte,
                                             uint32_t *character, uint32_t *low, uint32_t *high);
+
+/* What a character that is not complete can become, as ranges: an escape of four digits never
+ * stands for a printable ASCII character. place: after the step. Returns how many. */
+unsigned samp__character_ranges(uint16_t place, uint32_t low, uint32_t high, uint32_t ranges[6][2]);
 
 #endif

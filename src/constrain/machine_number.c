@@ -66,6 +66,7 @@ static bool viable(const samp__number_shape *n, const char *text, size_t length,
     if (phase == FRACTION || phase == POINT) {
         const char *point = memchr(text, '.', length);
         double unit = pow(10, -(double)(text + length - point - 1));
+        if (value + unit == value) return in_bounds(n, negative ? -value : value);
         return reaches_signed(n, negative, value, value + unit, false);
     }
     if (phase == ZERO) {
@@ -115,6 +116,7 @@ static void go_on(samp__machine *m, const samp__number_shape *shape, samp__frame
 {
     char text[SAMP__NUMBER_MAX + 2];
     if (next->b == SAMP__NUMBER_MAX) return;
+    if (next->phase == EXPONENT_DIGITS && ++next->c > 2) return; /* within a double's range */
     if (is_checked(shape)) {
         size_t n = 0;
         if (next->a) {

@@ -82,16 +82,6 @@ static bool is_seen(const samp__machine *m, const samp__frame *object, uint32_t 
     return seen[i / 8] >> i % 8 & 1;
 }
 
-/* Required properties that are still missing; those that dependencies ask for count too. */
-static uint32_t n_missing(const samp__machine *m, const samp__frame *frame,
-                          const samp__object_shape *o)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < o->n_properties; i++)
-        n += o->properties[i].required && !is_seen(m, frame, i);
-    return n;
-}
-
 static int find(const samp__object_shape *o, const char *name)
 {
     for (uint32_t i = 0; i < o->n_properties; i++)
@@ -99,16 +89,31 @@ static int find(const samp__object_shape *o, const char *name)
     return -1;
 }
 
-static bool dependencies_met(const samp__machine *m, const samp__frame *frame,
-                             const samp__object_shape *o)
+/* Properties that must still come once property `added` is there too (-1: as it is): the required
+ * ones, and what those that are there or must come depend on. SAMP__UNBOUNDED when one of them
+ * cannot come. */
+static uint32_t n_missing(const samp__machine *m, const samp__frame *frame,
+                          const samp__object_shape *o, int added)
 {
-    for (uint32_t i = 0; i < o->n_dependencies; i++) {
-        int name = find(o, o->dependencies[i].name), needs = find(o, o->dependencies[i].needs);
-        if (name >= 0 && is_seen(m, frame, (uint32_t)name) &&
-            !(needs >= 0 && is_seen(m, frame, (uint32_t)needs)))
-            return false;
+    uint8_t there[SAMP__PROPERTIES_MAX];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < o->n_properties; i++) {
+        bool seen = is_seen(m, frame, i) || (int)i == added;
+        there[i] = seen || o->properties[i].required;
+        n += there[i] && !seen;
     }
-    return true;
+    for (bool changed = o->n_dependencies > 0; changed;) {
+        changed = false;
+        for (uint32_t i = 0; i < o->n_dependencies; i++) {
+            int name = find(o, o->dependencies[i].name), needs = find(o, o->dependencies[i].needs);
+            if (name < 0 || needs < 0 || !there[name] || there[needs]) continue;
+            if (o->properties[needs].forbidden) return SAMP__UNBOUNDED;
+            there[needs] = 1;
+            changed = true;
+            n++;
+        }
+    }
+    return n;
 }
 
 /* In the order of the schema: nothing later is there, nothing required before it is missing. */
@@ -122,18 +127,18 @@ static bool in_order(const samp__machine *m, const samp__frame *frame, const sam
     return true;
 }
 
+/* Whether property `added` (-1: one that is not declared) leaves room for all that must come. */
 static bool has_room(const samp__machine *m, const samp__frame *frame, const samp__object_shape *o,
-                     bool required)
+                     int added)
 {
-    uint32_t missing = n_missing(m, frame, o);
-    return frame->b + missing + !required <= o->max && frame->b < o->max;
+    return frame->b < o->max && frame->b + 1 + n_missing(m, frame, o, added) <= o->max;
 }
 
 static bool may_come(const samp__machine *m, const samp__frame *frame, const samp__object_shape *o,
                      uint32_t i)
 {
     const samp__property *p = &o->properties[i];
-    return !p->forbidden && !is_seen(m, frame, i) && has_room(m, frame, o, p->required) &&
+    return !p->forbidden && !is_seen(m, frame, i) && has_room(m, frame, o, (int)i) &&
            (!m->ordered || in_order(m, frame, o, i));
 }
 
@@ -149,12 +154,26 @@ bool samp__object_name_begins(samp__machine *m, const samp__frame *frame, const 
     return false;
 }
 
+bool samp__object_name_goes_on(samp__machine *m, const samp__frame *frame, const char *text,
+                               size_t n, uint32_t low, uint32_t high)
+{
+    const samp__object_shape *o = samp__frame_object(m, frame);
+    for (uint32_t i = 0; o && i < o->n_properties; i++) {
+        const samp__property *p = &o->properties[i];
+        size_t at = n;
+        if (p->length <= n || memcmp(p->name, text, n) != 0) continue;
+        uint32_t character = samp__next_character(p->name, &at);
+        if (character >= low && character <= high && may_come(m, frame, o, i)) return true;
+    }
+    return false;
+}
+
 /* Whether properties that are not declared may come now. */
 bool samp__object_allows_other(samp__machine *m, const samp__frame *frame)
 {
     const samp__object_shape *o = samp__frame_object(m, frame);
-    if (!o || o->no_additional || !has_room(m, frame, o, false)) return false;
-    return !m->ordered || n_missing(m, frame, o) == 0;
+    if (!o || o->no_additional || !has_room(m, frame, o, -1)) return false;
+    return !m->ordered || n_missing(m, frame, o, -1) == 0;
 }
 
 static bool any_key_possible(samp__machine *m, const samp__frame *frame,
@@ -162,7 +181,7 @@ static bool any_key_possible(samp__machine *m, const samp__frame *frame,
 {
     for (uint32_t i = 0; i < o->n_properties; i++)
         if (may_come(m, frame, o, i)) return true;
-    if (o->n_patterns && has_room(m, frame, o, false)) return true;
+    if (o->n_patterns && has_room(m, frame, o, -1)) return true;
     return samp__object_allows_other(m, frame);
 }
 
@@ -170,7 +189,7 @@ static bool any_key_possible(samp__machine *m, const samp__frame *frame,
 
 static void see(samp__machine *m, const samp__object_shape *o, samp__frame *object, uint32_t i)
 {
-    uint8_t seen[SAMP__PROPERTIES_MAX / 8 * 2 + 1] = {0};
+    uint8_t seen[SAMP__PROPERTIES_MAX / 8 + 1] = {0};
     size_t bytes = (o->n_properties + 7) / 8;
     if (object->a) {
         size_t n;
@@ -234,7 +253,7 @@ void samp__object_key_done(samp__machine *m, const samp__frame *key)
             SAMP_OK)
             m->failed = true;
     }
-    if (matched ? !has_room(m, &object, o, false) : !samp__object_allows_other(m, &object)) return;
+    if (matched ? !has_room(m, &object, o, -1) : !samp__object_allows_other(m, &object)) return;
     if (!matched) next.c = o->additional;
     if (m->failed || !samp__conjunction_possible(&m->shapes, next.c)) return;
     count_property(o, &next);
@@ -252,8 +271,7 @@ void samp__step_object(samp__machine *m, const samp__frame *frame, uint8_t byte)
         next.c = 0;
         if (byte == ':') expect_value(m, &next, value);
     } else if (byte == '}') {
-        if (frame->phase != COMMA && n_missing(m, frame, o) == 0 && frame->b >= o->min &&
-            dependencies_met(m, frame, o))
+        if (frame->phase != COMMA && n_missing(m, frame, o, -1) == 0 && frame->b >= o->min)
             samp__emit_id(m, frame->parent);
     } else if (frame->phase == VALUE_DONE) {
         next.phase = COMMA;

@@ -157,16 +157,22 @@ void samp__step_string(samp__machine *m, const samp__frame *frame, uint8_t byte)
     samp__regex *list[2 * SAMP__PATTERNS_MAX];
     if (!shape) return;
     const samp__string_shape *string = &shape->strings[frame->alternative];
-    uint32_t n = all_patterns(string, list), character, low, high;
+    uint32_t n = all_patterns(string, list), character, low, high, ranges[6][2];
+    unsigned n_ranges;
     samp__frame next = *frame;
     switch (samp__character_step(&next.space, &next.c, byte, &character, &low, &high)) {
     case SAMP__CHARACTER_END:
         if (may_end(m, string, frame)) samp__emit_id(m, frame->parent);
         return;
     case SAMP__CHARACTER_PART:
-        if (frame->b < string->max &&
-            samp__patterns_can_step(m, list, string->n_patterns, frame->a, low, high))
-            samp__emit(m, &next);
+        if (frame->b >= string->max) return;
+        n_ranges = samp__character_ranges(next.space, low, high, ranges);
+        for (unsigned i = 0; i < n_ranges; i++)
+            if (samp__patterns_can_step(m, list, string->n_patterns, frame->a, ranges[i][0],
+                                        ranges[i][1])) {
+                samp__emit(m, &next);
+                return;
+            }
         return;
     case SAMP__CHARACTER_DONE:
         next.a = samp__patterns_step(m, list, n, frame->a, character);
@@ -255,17 +261,46 @@ static bool key_possible(samp__machine *m, const samp__frame *object,
     return samp__object_allows_other(m, object);
 }
 
+/* The same for a key whose next character will be low … high. */
+static bool key_can_go_on(samp__machine *m, const samp__frame *object,
+                          const samp__object_shape *shape, const samp__frame *key,
+                          samp__regex *const *list, uint32_t low, uint32_t high)
+{
+    uint32_t n_names = shape->names.n_patterns, count;
+    if (!samp__patterns_can_step(m, list, n_names, key->a, low, high)) return false;
+    if (key->b >= shape->names.max) return false;
+    if (samp__object_allows_other(m, object)) return true;
+    for (uint32_t i = n_names; i < n_names + shape->n_patterns; i++) {
+        const uint32_t *set = set_at(m, key->a, i, &count);
+        if (samp__regex_can_step(list[i], set, count, low, high)) return true;
+    }
+    if (!key->d) return false;
+    size_t n;
+    char name[NAME_MAX_BYTES];
+    const char *text = samp__intern_get(&m->blobs, key->d, &n);
+    memcpy(name, text, n);
+    return samp__object_name_goes_on(m, object, name, n, low, high);
+}
+
 void samp__step_key(samp__machine *m, const samp__frame *frame, uint8_t byte)
 {
     samp__frame parent = samp__frame_get(m, frame->parent), next = *frame;
     const samp__object_shape *object = samp__frame_object(m, &parent);
     samp__regex *list[4 * SAMP__PATTERNS_MAX];
-    uint32_t character, low, high;
+    uint32_t character, low, high, ranges[6][2];
+    unsigned n_ranges;
     if (!object) return;
     uint32_t n = key_patterns(object, list);
     switch (samp__character_step(&next.space, &next.c, byte, &character, &low, &high)) {
     case SAMP__CHARACTER_END: samp__object_key_done(m, frame); return;
-    case SAMP__CHARACTER_PART: samp__emit(m, &next); return;
+    case SAMP__CHARACTER_PART:
+        n_ranges = samp__character_ranges(next.space, low, high, ranges);
+        for (unsigned i = 0; i < n_ranges; i++)
+            if (key_can_go_on(m, &parent, object, frame, list, ranges[i][0], ranges[i][1])) {
+                samp__emit(m, &next);
+                return;
+            }
+        return;
     case SAMP__CHARACTER_DONE:
         next.a = samp__patterns_step(m, list, n, frame->a, character);
         next.d = longer_name(m, &parent, frame->d, character);

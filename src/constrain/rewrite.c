@@ -77,17 +77,27 @@ static samp_status negate_properties(const json_t *properties, json_t *branches)
     return SAMP_OK;
 }
 
-/* All but some literals: strings by what they must not match, the rest by kind. */
+/* Any number but this one. */
+static json_t *other_number(json_t *value)
+{
+    return json_pack("{s:[{s:s, s:O}, {s:s, s:O}]}", "anyOf", "type", "number", "exclusiveMaximum",
+                     value, "type", "number", "exclusiveMinimum", value);
+}
+
+/* All but some literals: strings by what they must not match, numbers by what lies around them, the
+ * rest by kind. */
 static samp_status negate_values(samp__shapes *s, const json_t *schema, const json_t *values,
                                  json_t *branches, samp_error *error)
 {
     size_t i;
-    json_t *value, *strings = json_array(), *booleans = json_array();
-    bool has_null = false, good = strings && booleans;
+    json_t *value, *strings = json_array(), *booleans = json_array(), *numbers = json_array();
+    bool has_null = false, good = strings && booleans && numbers;
     json_array_foreach((json_t *)values, i, value)
     {
         if (json_is_string(value))
             json_array_append(strings, value);
+        else if (json_is_number(value))
+            json_array_append_new(numbers, other_number(value));
         else if (json_is_boolean(value))
             json_array_append_new(booleans, json_boolean(!json_is_true(value)));
         else if (json_is_null(value))
@@ -97,8 +107,11 @@ static samp_status negate_values(samp__shapes *s, const json_t *schema, const js
     }
     size_t n_booleans = json_array_size(booleans);
     if (good) {
-        json_array_append_new(branches,
-                              json_pack("{s:[s,s,s]}", "type", "number", "array", "object"));
+        json_array_append_new(branches, json_pack("{s:[s,s]}", "type", "array", "object"));
+        if (json_array_size(numbers))
+            json_array_append_new(branches, json_pack("{s:O}", "allOf", numbers));
+        else
+            json_array_append_new(branches, json_pack("{s:s}", "type", "number"));
         if (!has_null) json_array_append_new(branches, json_pack("{s:s}", "type", "null"));
         if (n_booleans == 0) json_array_append_new(branches, json_pack("{s:s}", "type", "boolean"));
         if (n_booleans == 1) json_array_append_new(branches, json_pack("{s:O}", "enum", booleans));
@@ -107,7 +120,37 @@ static samp_status negate_values(samp__shapes *s, const json_t *schema, const js
     }
     json_decref(strings);
     json_decref(booleans);
-    return good ? SAMP_OK : cannot(s, schema, "a number, array or object literal", error);
+    json_decref(numbers);
+    return good ? SAMP_OK : cannot(s, schema, "an array or object literal", error);
+}
+
+/* Bounds: the other side of each. */
+static bool negate_bound(const char *keyword, const json_t *value, json_t *branches)
+{
+    static const struct {
+        const char *keyword, *type, *opposite;
+        int step; /* for counts */
+    } bounds[] = {
+        {"minimum", "number", "exclusiveMaximum", 0},
+        {"maximum", "number", "exclusiveMinimum", 0},
+        {"exclusiveMinimum", "number", "maximum", 0},
+        {"exclusiveMaximum", "number", "minimum", 0},
+        {"minLength", "string", "maxLength", -1},
+        {"maxLength", "string", "minLength", 1},
+        {"minItems", "array", "maxItems", -1},
+        {"maxItems", "array", "minItems", 1},
+        {"minProperties", "object", "maxProperties", -1},
+        {"maxProperties", "object", "minProperties", 1},
+    };
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+        if (strcmp(bounds[i].keyword, keyword) != 0 || !json_is_number(value)) continue;
+        double bound = json_number_value(value) + bounds[i].step;
+        if (bounds[i].step && bound < 0) return true; /* minLength 0 never fails */
+        json_array_append_new(
+            branches, json_pack("{s:s, s:f}", "type", bounds[i].type, bounds[i].opposite, bound));
+        return true;
+    }
+    return false;
 }
 
 static samp_status negate_all(samp__shapes *s, const json_t *list, json_t *branches,
@@ -153,6 +196,18 @@ static samp_status negate_keyword(samp__shapes *s, const json_t *schema, const c
     if (!strcmp(keyword, "enum")) return negate_values(s, schema, value, branches, error);
     if (!strcmp(keyword, "allOf")) return negate_all(s, value, branches, error);
     if (!strcmp(keyword, "anyOf")) return negate_any(value, branches);
+    if (!strcmp(keyword, "$ref")) {
+        const json_t *target = NULL;
+        SAMP_TRY(samp__schema_follow(s, schema, json_string_value(value), &target, error));
+        json_array_append_new(branches, json_pack("{s:O}", "not", target));
+        return SAMP_OK;
+    }
+    if (!strcmp(keyword, "pattern") && json_is_string(value)) {
+        json_array_append_new(
+            branches, json_pack("{s:s, s:O}", "type", "string", "x-samp-forbidden-pattern", value));
+        return SAMP_OK;
+    }
+    if (negate_bound(keyword, value, branches)) return SAMP_OK;
     if (!strcmp(keyword, "not")) {
         json_array_append(branches, value);
         return SAMP_OK;

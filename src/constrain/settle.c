@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { NESTED_MAX = 12 };
+
 static samp_status make_shape(samp__shapes *s, samp__conjunction conjunction, samp__shape *out,
                               samp_error *error)
 {
@@ -61,9 +63,12 @@ bool samp__conjunction_possible(samp__shapes *s, samp__conjunction conjunction)
     if (conjunction == 0) return true;
     if (make_room(s, conjunction, &ignored) != SAMP_OK) return false;
     if (s->possible[conjunction]) return s->possible[conjunction] != 3; /* asked now: may be */
+    if (s->nested == NESTED_MAX) return true; /* not looked at any deeper: may be */
     s->possible[conjunction] = 1;
+    s->nested++;
     bool possible =
         samp__shape_of(s, conjunction, &shape, &ignored) == SAMP_OK && !samp__shape_is_empty(shape);
+    s->nested--;
     s->possible[conjunction] = possible ? 2 : 3;
     return possible;
 }

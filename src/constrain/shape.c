@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 64, CONJUNCTION_MAX = 256, MADE_MAX = 100000 };
+enum { DEPTH_MAX = 64, CONJUNCTION_MAX = 64, MADE_MAX = 100000 };
 
 /* ---- things that live as long as the shapes -------------------------------------------------- */
 
@@ -183,8 +183,8 @@ static const json_t *find_anchor(const json_t *at, const char *name, unsigned de
     return found;
 }
 
-static samp_status follow(samp__shapes *s, const json_t *schema, const char *reference,
-                          const json_t **out, samp_error *error)
+samp_status samp__schema_follow(samp__shapes *s, const json_t *schema, const char *reference,
+                                const json_t **out, samp_error *error)
 {
     const json_t *at = s->root;
     if (reference[0] != '#')
@@ -256,20 +256,21 @@ static samp_status narrow_one(samp__shapes *s, samp__shape *shape, const json_t 
     bool apart = true;
     samp__shape *shapes = samp_arena_alloc(&s->arena, n, sizeof *shapes), both;
     if (!shapes) return samp_fail(error, SAMP_NOMEM, "out of memory for a schema");
-    for (size_t i = 0; i < n; i++)
-        SAMP_TRY(samp__shape_expand(s, json_array_get(list, i), &shapes[i], error));
+    for (size_t i = 0; i < n; i++) {
+        shapes[i] = *shape; /* what else is said often keeps them apart */
+        SAMP_TRY(narrow_schema(s, &shapes[i], json_array_get(list, i), error));
+    }
     for (size_t i = 0; apart && i < n; i++)
         for (size_t k = i + 1; apart && k < n; k++) {
             SAMP_TRY(samp__shape_and(s, &shapes[i], &shapes[k], &both, error));
             SAMP_TRY(samp__shape_settle(s, &both, error));
             apart = samp__shape_is_empty(&both);
         }
-    if (apart) return narrow_any(s, shape, list, error);
     samp__shape all = {0};
     for (size_t i = 0; i < n; i++) {
         samp__shape one = shapes[i];
-        for (size_t k = 0; k < n; k++) {
-            const json_t *other;
+        for (size_t k = 0; !apart && k < n; k++) {
+            const json_t *other = NULL;
             if (k == i) continue;
             SAMP_TRY(samp__schema_negate(s, json_array_get(list, k), &other, error));
             SAMP_TRY(narrow_schema(s, &one, other, error));
@@ -277,7 +278,8 @@ static samp_status narrow_one(samp__shapes *s, samp__shape *shape, const json_t 
         SAMP_TRY(samp__shape_or(s, &all, &one, &both, error));
         all = both;
     }
-    return narrow(s, shape, &all, error);
+    *shape = all;
+    return SAMP_OK;
 }
 
 /* (if and then) or (not if and else) */
@@ -307,10 +309,27 @@ static samp_status narrow_dependent(samp__shapes *s, samp__shape *shape, const j
     json_object_foreach((json_t *)all, name, schema)
     {
         const json_t *either = NULL;
+        if (json_is_array(schema)) continue; /* `dependencies`: names are read with the object */
         json_t *absent = json_pack("{s:{s:b}}", "properties", name, 0);
         SAMP_TRY(samp__schema_keep(s, json_pack("[o, O]", absent, schema), &either, error));
         SAMP_TRY(narrow_any(s, shape, either, error));
     }
+    return SAMP_OK;
+}
+
+static void forbid(samp__shape *shape, samp__regex *regex)
+{
+    for (uint32_t i = 0; i < shape->n_strings; i++)
+        shape->strings[i].forbidden[shape->strings[i].n_forbidden++] = regex;
+}
+
+static samp_status forbid_pattern(samp__shapes *s, samp__shape *shape, const json_t *pattern,
+                                  samp_error *error)
+{
+    samp__regex *regex;
+    SAMP_TRY(samp__shapes_regex(s, json_string_value(pattern), json_string_length(pattern), &regex,
+                                error));
+    forbid(shape, regex);
     return SAMP_OK;
 }
 
@@ -329,8 +348,7 @@ static samp_status forbid_strings(samp__shapes *s, samp__shape *shape, const jso
     }
     if (n == 0 || shape->n_strings == 0) return SAMP_OK;
     SAMP_TRY(samp__shapes_literals(s, strings, lengths, n, &regex, error));
-    for (uint32_t i = 0; i < shape->n_strings; i++)
-        shape->strings[i].forbidden[shape->strings[i].n_forbidden++] = regex;
+    forbid(shape, regex);
     return SAMP_OK;
 }
 
@@ -343,8 +361,10 @@ static samp_status expand_object(samp__shapes *s, const json_t *schema, samp__sh
     const json_t *target, *forbidden = json_object_get(schema, "x-samp-forbidden");
     SAMP_TRY(samp__shape_keywords(s, schema, out, error));
     if (forbidden) SAMP_TRY(forbid_strings(s, out, forbidden, error));
+    forbidden = json_object_get(schema, "x-samp-forbidden-pattern");
+    if (forbidden) SAMP_TRY(forbid_pattern(s, out, forbidden, error));
     if (reference) {
-        SAMP_TRY(follow(s, schema, reference, &target, error));
+        SAMP_TRY(samp__schema_follow(s, schema, reference, &target, error));
         SAMP_TRY(narrow_schema(s, out, target, error));
     }
     if (all) {
@@ -366,6 +386,7 @@ static samp_status expand_object(samp__shapes *s, const json_t *schema, samp__sh
         SAMP_TRY(narrow_schema(s, out, target, error));
     }
     if (json_object_get(schema, "if")) SAMP_TRY(narrow_if(s, out, schema, error));
+    SAMP_TRY(narrow_dependent(s, out, json_object_get(schema, "dependencies"), error));
     return narrow_dependent(s, out, json_object_get(schema, "dependentSchemas"), error);
 }
 

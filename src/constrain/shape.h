@@ -86,7 +86,8 @@ typedef struct samp__shapes {
     uint32_t capacity;
     samp__regex **regexes; /* all, for release */
     uint32_t n_regexes, regexes_capacity;
-    unsigned depth; /* of expansion, against references to themselves */
+    unsigned depth;  /* of expansion, against references to themselves */
+    unsigned nested; /* shapes that are made to see whether others are possible */
 } samp__shapes;
 
 /* The shape of a schema and, closed over its children, all that can be met below it. */
@@ -125,6 +126,9 @@ samp_status samp__shape_keywords(samp__shapes *shapes, const json_t *schema, sam
  * (rewrite.c). */
 samp_status samp__schema_negate(samp__shapes *shapes, const json_t *schema, const json_t **out,
                                 samp_error *error);
+/* The schema that a reference within the document leads to. */
+samp_status samp__schema_follow(samp__shapes *shapes, const json_t *schema, const char *reference,
+                                const json_t **out, samp_error *error);
 /* Keeps a schema that was made; steals it; NULL = out of memory. */
 samp_status samp__schema_keep(samp__shapes *shapes, json_t *schema, const json_t **out,
                               samp_error *error);
