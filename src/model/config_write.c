@@ -1,6 +1,7 @@
 /* samp_config -> config.json, in the words of the family's transformers class. */
 #include "model/config_internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 /* The shortest decimal that reads back as the same float: config.json should say 1e-05, not
@@ -29,6 +30,7 @@ static json_t *eos_json(const samp_config *config)
 json_t *samp_config_json(const samp_config *config, const char *dtype)
 {
     const samp_family *family = samp_family_find(config->architecture);
+    assert(family); /* a config is parsed, or made for one of them */
     json_t *object = json_pack(
         "{s:[s], s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:b, s:o,"
         " s:o}",

@@ -224,7 +224,6 @@ static samp_status read_scaling(const metadata *m, samp_config *config, samp_err
     samp_gguf_string type = {"none", 4};
     config->rope_factor = 1;
     has_number(m, "rope.scale_linear", &config->rope_factor); /* how old files say linear */
-    bool linear = config->rope_factor != 1;
     samp_gguf_text(m->gguf, key_of(m, "rope.scaling.type").text, &type);
     if (!text_is(type, "none")) has_number(m, "rope.scaling.factor", &config->rope_factor);
     if (text_is(type, "yarn")) {
@@ -236,9 +235,10 @@ static samp_status read_scaling(const metadata *m, samp_config *config, samp_err
                          "%s: rope scaling \"%.*s\" is not supported, supported are none, linear, "
                          "yarn and Llama 3's",
                          m->path, (int)(type.length < 60 ? type.length : 60), type.data);
-    linear = linear || config->rope_factor != 1;
-    if (linear) config->rope_scaling = SAMP_ROPE_LINEAR;
-    if (!linear) config->rope_factor = 0;
+    if (config->rope_factor != 1)
+        config->rope_scaling = SAMP_ROPE_LINEAR;
+    else
+        config->rope_factor = 0;
     return SAMP_OK;
 }
 
