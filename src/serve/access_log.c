@@ -173,7 +173,7 @@ void samp_access_log_call(samp_access_log *log, const samp_call *call)
     write_tokens(call, &line);
     samp_buffer_printf(&line, ",\"stream\":%s,\"cancelled\":%s",
                        call->request.stream ? "true" : "false", call->complete ? "false" : "true");
-    if (call->error.http_status) member(&line, "error", call->error.message);
+    if (samp__call_has_error(call)) member(&line, "error", call->error.message);
     if (log->texts) write_texts(call, &line);
     samp_buffer_text(&line, "}\n");
     write_line(log, &line);

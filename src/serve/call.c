@@ -270,7 +270,9 @@ static void submit_all(samp_call *call)
         samp_call_retain(call);
         atomic_fetch_add(&call->n_open, 1);
         if (samp_engine_submit(call->server->engine, &request, &ticket, &detail) != SAMP_OK) {
-            refuse(call, &ticket, &detail, &call->error);
+            samp_api_error error;
+            refuse(call, &ticket, &detail, &error);
+            samp__call_set_error(call, &error);
             samp_call_cancel(call); /* the ones before it */
             samp__call_close_one(call);
             samp_call_release(call);
@@ -300,7 +302,11 @@ static samp_status prepare(samp_call *call, samp_api_error *error)
 void samp_call_start(samp_call *call)
 {
     atomic_store(&call->n_open, 1);
-    if (!atomic_load(&call->cancelled) && prepare(call, &call->error) == SAMP_OK) {
+    samp_api_error error = {0};
+    bool gone = atomic_load(&call->cancelled);
+    if (!gone && prepare(call, &error) != SAMP_OK)
+        samp__call_set_error(call, &error);
+    else if (!gone) {
         samp_metric_observe(call->server->metrics, SAMP_METRIC_REQUEST_N, call->request.n);
         if (call->request.max_tokens != UINT32_MAX)
             samp_metric_observe(call->server->metrics, SAMP_METRIC_REQUEST_MAX_TOKENS,
@@ -316,7 +322,7 @@ void samp_call_start(samp_call *call)
 static void end_stream(samp_call *call)
 {
     samp_buffer chunk = {0};
-    if (call->error.http_status) {
+    if (samp__call_has_error(call)) {
         samp_api_error_write(&call->error, &chunk);
         send(call, &chunk);
     } else if (call->request.include_usage) {
@@ -328,23 +334,38 @@ static void end_stream(samp_call *call)
     samp_buffer_release(&chunk);
 }
 
+void samp__call_set_error(samp_call *call, const samp_api_error *error)
+{
+    int none = 0;
+    if (!atomic_compare_exchange_strong(&call->error_state, &none, 1)) return;
+    call->error = *error;
+    atomic_store(&call->error_state, 2);
+}
+
+bool samp__call_has_error(const samp_call *call) { return atomic_load(&call->error_state) == 2; }
+
+static void fail_for_memory(samp_call *call)
+{
+    samp_api_error error;
+    samp_api_fail(&error, 503, NULL, NULL, "out of memory for the answer");
+    samp__call_set_error(call, &error);
+}
+
 void samp__call_close_one(samp_call *call)
 {
     if (atomic_fetch_sub(&call->n_open, 1) != 1) return;
     for (uint32_t i = 0; i < call->n_choices; i++)
-        if (call->choices[i].failed && !call->error.http_status)
-            samp_api_fail(&call->error, 503, NULL, NULL, "out of memory for the answer");
+        if (call->choices[i].failed) fail_for_memory(call);
     if (call->streaming) {
         end_stream(call);
         return;
     }
     samp_buffer body = {0};
-    if (!call->error.http_status) {
+    if (!samp__call_has_error(call)) {
         samp__answer_whole(call, &body);
-        if (body.failed)
-            samp_api_fail(&call->error, 503, NULL, NULL, "out of memory for the answer");
+        if (body.failed) fail_for_memory(call);
     }
-    if (call->error.http_status)
+    if (samp__call_has_error(call))
         samp__respond_error(call->exchange, &call->error);
     else
         samp_http_respond(call->exchange, 200, "application/json", body.data, body.length);

@@ -81,7 +81,8 @@ typedef struct samp_call {
     _Atomic uint32_t n_submitted; /* choices whose engine_id is set */
     _Atomic bool cancelled;       /* the client left */
     bool streaming;
-    samp_api_error error; /* http_status 0 = none */
+    _Atomic int error_state; /* 0 none, 1 being written, 2 `error` holds it */
+    samp_api_error error;
     /* For the log, set when the exchange ended. */
     int status;
     double seconds;
@@ -106,6 +107,9 @@ samp_status samp__call_constrain(const samp_call *call, samp_constrainer **out,
                                  samp_api_error *error);
 /* The engine's thread (sink.c): what a choice's request calls. */
 samp_sink samp__choice_sink(samp_choice *choice);
+/* The first error of a call is the one it answers with; any thread. */
+void samp__call_set_error(samp_call *call, const samp_api_error *error);
+bool samp__call_has_error(const samp_call *call);
 /* One choice less is open; the last one completes the answer. */
 void samp__call_close_one(samp_call *call);
 

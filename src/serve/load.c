@@ -63,8 +63,8 @@ static void describe(samp_server *server, const samp_model *model)
     samp_json_string(about.manifest, "manifest_sha256", false, &digest, "samp.json", NULL);
     snprintf(server->fingerprint, sizeof server->fingerprint, "samp-%.16s",
              digest[0] ? digest : "unsealed");
-    snprintf(server->about, sizeof server->about, "%s, %s, %.1f MB of weights", server->model_name,
-             server->quantization_level, (double)about.weight_bytes / 1e6);
+    snprintf(server->about, sizeof server->about, "%.200s, %s, %.1f MB of weights",
+             server->model_name, server->quantization_level, (double)about.weight_bytes / 1e6);
     samp_about_release(&about);
 }
 

@@ -76,7 +76,11 @@ void samp_api_request_release(samp_api_request *request);
 /* Stop string i of n, or NULL past the last. */
 const char *samp_api_request_stop(const samp_api_request *request, size_t i);
 
-/* Private to the room: checks and flattens `messages`, `tools` and `tool_choice` (messages.c). */
+/* Private to the room. Every field of the body by the table; "'name' must be a number". */
+samp_status samp__api_read_fields(samp_api_request *request, bool chat,
+                                  const samp_api_defaults *defaults, samp_api_error *error);
+samp_status samp__api_wrong_type(samp_api_error *error, const char *name, const char *expected);
+/* Checks and flattens `messages`, `tools` and `tool_choice` (messages.c). */
 samp_status samp__api_read_messages(samp_api_request *request, samp_api_error *error);
 samp_status samp__api_read_tools(samp_api_request *request, samp_api_error *error);
 

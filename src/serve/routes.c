@@ -174,9 +174,9 @@ static void start_call(samp_server *server, samp_http_exchange *exchange, bool c
     }
     samp_http_on_close(exchange, call_closed, samp_call_retain(call));
     if (samp_prepare_add(server->prepare, call)) return;
-    samp_api_fail(&call->error, 429, NULL, "max_num_queued_reqs", "too many requests are waiting");
-    call->error.retry_after_s = 1;
-    samp__respond_error(exchange, &call->error);
+    samp_api_fail(&error, 429, NULL, "max_num_queued_reqs", "too many requests are waiting");
+    error.retry_after_s = 1;
+    samp__respond_error(exchange, &error);
     samp_call_release(call);
 }
 

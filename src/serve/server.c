@@ -115,6 +115,30 @@ static samp_status open_http(samp_server *server, samp_error *error)
     return catch_signals(server, error);
 }
 
+static void *run_metrics(void *context)
+{
+    samp_http_server_run(context);
+    return NULL;
+}
+
+/* /metrics on a listener and a loop of its own. */
+static samp_status open_metrics(samp_server *server, samp_error *error)
+{
+    samp_http_options http = samp_http_options_default();
+    const char *address = server->options->metrics_address;
+    if (!address) return SAMP_OK;
+    http.addresses = &address;
+    http.n_addresses = 1;
+    http.error_writer = samp__write_http_error;
+    http.error_content_type = "application/json";
+    SAMP_TRY(
+        samp_http_server_open(&server->metrics_http, &http, samp__route_metrics, server, error));
+    server->has_metrics_loop =
+        pthread_create(&server->metrics_loop, NULL, run_metrics, server->metrics_http) == 0;
+    if (server->has_metrics_loop) return SAMP_OK;
+    return samp_fail(error, SAMP_NOMEM, "no thread for /metrics could be started");
+}
+
 static samp_status open_parts(samp_server *server, samp_error *error)
 {
     const samp_server_options *o = server->options;
@@ -132,7 +156,8 @@ static samp_status open_parts(samp_server *server, samp_error *error)
     if (o->api_keys) SAMP_TRY(samp_api_keys_load(&server->keys, o->api_keys, error));
     if (o->log) SAMP_TRY(samp_access_log_open(&server->log, o->log, o->log_prompts, error));
     SAMP_TRY(samp_prepare_create(&server->prepare, 4096, error));
-    return open_http(server, error);
+    SAMP_TRY(open_http(server, error));
+    return open_metrics(server, error);
 }
 
 /* Nobody holds an exchange once the preparing thread and the engine are gone. */
@@ -140,6 +165,9 @@ static void release(samp_server *server)
 {
     if (server->has_loader) pthread_join(server->loader, NULL);
     if (server->has_drainer) pthread_join(server->drainer, NULL);
+    if (server->metrics_http) samp_http_server_drain(server->metrics_http, 0);
+    if (server->has_metrics_loop) pthread_join(server->metrics_loop, NULL);
+    samp_http_server_close(server->metrics_http);
     samp_prepare_release(server->prepare);
     samp_engine_close(server->engine);
     samp_http_server_close(server->http);

@@ -24,7 +24,7 @@ struct samp_server {
     char model_name[256];
     char fingerprint[32];        /* system_fingerprint */
     char quantization_level[64]; /* "plan", "nf4", "fp16" …, for logs and metrics */
-    char about[256];
+    char about[512];
     int64_t started; /* seconds since 1970 */
 
     samp_http_server *http;
@@ -42,8 +42,8 @@ struct samp_server {
     samp_api_defaults defaults;
 
     samp_progress progress; /* of loading: the options', until a signal comes */
-    pthread_t loader, drainer;
-    bool has_loader, has_drainer;
+    pthread_t loader, drainer, metrics_loop;
+    bool has_loader, has_drainer, has_metrics_loop;
 
     _Atomic int state;     /* samp_server_state */
     _Atomic bool refusing; /* no new work any more */

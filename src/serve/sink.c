@@ -3,6 +3,7 @@
 #include "serve/call.h"
 #include "serve/server_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static size_t count_characters(const char *text, size_t n)
@@ -86,6 +87,19 @@ static void take_prompt(void *context, const samp_token_event *event)
     choice->n_characters += count_characters(bytes, n);
 }
 
+/* What the engine could not do, or was told to stop, fails the whole call. */
+static void take_error(samp_call *call, const samp_end *end)
+{
+    samp_api_error error;
+    samp_error detail = {.status = end->status};
+    snprintf(detail.message, sizeof detail.message, "%s", end->message);
+    if (end->finish == SAMP_FINISH_ERROR)
+        samp_api_error_from(&error, NULL, &detail);
+    else
+        samp_api_fail(&error, 503, NULL, "aborted", "the server stopped before the end");
+    samp__call_set_error(call, &error);
+}
+
 static void take_end(void *context, const samp_end *end)
 {
     samp_choice *choice = context;
@@ -95,13 +109,8 @@ static void take_end(void *context, const samp_end *end)
     choice->ended = true;
     if (choice->stopped_by < 0) samp_detokenize_end(&choice->detokenizer, &choice->text);
     choice->failed = choice->failed || choice->text.failed;
-    if (end->finish == SAMP_FINISH_ERROR && !call->error.http_status) {
-        samp_error detail = {.status = end->status};
-        snprintf(detail.message, sizeof detail.message, "%s", end->message);
-        samp_api_error_from(&call->error, NULL, &detail);
-    } else if (end->finish == SAMP_FINISH_ABORT && !call->error.http_status)
-        samp_api_fail(&call->error, 503, NULL, "aborted", "the server stopped before the end");
-    if (call->streaming && !choice->failed && !call->error.http_status) {
+    if (end->finish == SAMP_FINISH_ERROR || end->finish == SAMP_FINISH_ABORT) take_error(call, end);
+    if (call->streaming && !choice->failed && !samp__call_has_error(call)) {
         samp_buffer chunk = {0};
         samp__answer_chunk(choice, choice->text.length, true, &chunk);
         if (!chunk.failed) samp_http_sse_send(call->exchange, chunk.data, chunk.length);
