@@ -357,17 +357,13 @@ static void on_event(struct bufferevent *stream, short what, void *context)
 
 /* ---- opening ---- */
 
-/* Small writes go at once; a client that vanished is noticed. */
+/* Small writes go at once; bytes that nobody acknowledges end the connection. */
 static void tune_socket(const samp_http_server *server, int fd)
 {
-    int yes = 1, idle = 30, interval = 10, probes = 3;
-    unsigned user_ms = (unsigned)(1000 * fmin(fmax(server->options.write_seconds, 1), 3600));
+    int yes = 1;
+    unsigned patience_ms = samp__http_patience_ms(server);
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) != 0) return; /* not TCP */
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_ms, sizeof user_ms);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms);
 }
 
 static struct bufferevent *open_stream(samp_http_server *server, int fd, bool *tls)

@@ -35,6 +35,7 @@ struct samp_http_connection {
     bool holding;   /* the loop is the exchange's holder: it was not with the handler yet */
     bool ended;     /* the answer's last byte is in the output */
     bool half_open; /* the client sends no more, but its answer was already given */
+    bool watched;   /* the kernel asks now and then whether the client is there */
     bool tls;
     bool counted; /* it is in a bucket */
     samp__http_peer key;
@@ -42,6 +43,8 @@ struct samp_http_connection {
 };
 
 /* timeouts.c */
+/* How long the kernel waits for a client that acknowledges nothing. */
+unsigned samp__http_patience_ms(const samp_http_server *server);
 /* Enters a phase, with its time limit. */
 void samp__http_enter(samp_http_connection *connection, samp__http_phase phase);
 /* Sees to it that the timer fires in time for all that is due. */

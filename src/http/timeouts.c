@@ -8,11 +8,22 @@
 
 #include <event2/buffer.h>
 #include <math.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 
 enum { WRITE_OWED_MAX = 1 << 16 };
 static const double linger_seconds = 2, poll_seconds = 1;
+
+unsigned samp__http_patience_ms(const samp_http_server *server)
+{
+    return (unsigned)(1000 * fmin(fmax(server->options.write_seconds, 6), 3600));
+}
+
+static int probe_seconds(const samp_http_connection *connection)
+{
+    return (int)(samp__http_patience_ms(connection->server) / 6000);
+}
 
 static double phase_seconds(const samp_http_connection *connection, samp__http_phase phase)
 {
@@ -25,11 +36,27 @@ static double phase_seconds(const samp_http_connection *connection, samp__http_p
     case SAMP__PHASE_LINGER: return linger_seconds;
     case SAMP__PHASE_ANSWER: break;
     }
-    return INFINITY; /* an answer takes as long as it takes; the client's reading is limited */
+    /* An answer takes as long as it takes, but soon the client is watched. */
+    return probe_seconds(connection);
+}
+
+/* A client that vanished without a word is noticed by keep-alive probes of the kernel, which cuts
+ * when its patience is over and one probe was lost: hence several in that time. They are for
+ * connections that wait for an answer. Idle ones have a limit anyway, and thousands of them, probed
+ * in one tick, lost so many probes in the loopback's queue that healthy ones were cut. */
+static void watch(samp_http_connection *connection, bool on)
+{
+    int fd = bufferevent_getfd(connection->stream), yes = on;
+    int seconds = probe_seconds(connection);
+    connection->watched = on;
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
 }
 
 void samp__http_enter(samp_http_connection *connection, samp__http_phase phase)
 {
+    if (connection->watched) watch(connection, false);
     connection->phase = phase;
     connection->phase_due = samp_clock() + phase_seconds(connection, phase);
     samp__http_arm(connection);
@@ -118,9 +145,13 @@ void samp__http_timer(evutil_socket_t fd, short events, void *context)
         }
         connection->poll_due = now + poll_seconds;
     }
-    if (connection->phase_due <= now) {
+    if (connection->phase_due <= now && connection->phase != SAMP__PHASE_ANSWER) {
         phase_is_over(connection);
         return;
+    }
+    if (connection->phase_due <= now) {
+        watch(connection, true);
+        connection->phase_due = INFINITY;
     }
     if (connection->beat_due <= now) beat(connection, now);
     samp__http_arm(connection);

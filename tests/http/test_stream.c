@@ -365,6 +365,46 @@ static void a_client_that_leaves_is_noticed_60(void **state)
     stop(&e, &h);
 }
 
+/* The kernel's timer of the server's socket that is connected to `port`: 2 is keep-alive. */
+static int socket_timer(unsigned port)
+{
+    unsigned local, remote, state, timer = 0;
+    char line[512];
+    FILE *table = fopen("/proc/net/tcp", "re");
+    assert_non_null(table);
+    while (fgets(line, sizeof line, table))
+        if (sscanf(line, " %*d: %*x:%x %*x:%x %x %*x:%*x %x:", &local, &remote, &state, &timer) ==
+                4 &&
+            remote == port && state == 1)
+            break;
+    fclose(table);
+    return (int)timer;
+}
+
+static void a_client_that_waits_long_is_watched_60(void **state)
+{
+    (void)state;
+    engine e = {.step_us = 2000};
+    samp_http_options options = host_options();
+    options.write_seconds = 6; /* a probe a second */
+    host h = start(&e, &options);
+    int fd = client_open(&h);
+    struct sockaddr_in own;
+    socklen_t size = sizeof own;
+    getsockname(fd, (struct sockaddr *)&own, &size);
+    client_text(fd, GET("/1?700")); /* 1.4 s until its only token */
+    UNTIL(host_counters(&h).requests == 1);
+    assert_int_equal(socket_timer(ntohs(own.sin_port)), 0);
+    UNTIL(socket_timer(ntohs(own.sin_port)) == 2);
+    samp_buffer text = {0};
+    client_until(fd, &text, "\r\n0\r\n\r\n", 1);
+    UNTIL(host_counters(&h).exchanges_open == 0);
+    assert_int_equal(socket_timer(ntohs(own.sin_port)), 0);
+    close(fd);
+    samp_buffer_release(&text);
+    stop(&e, &h);
+}
+
 static void what_was_answered_reaches_a_half_closed_client_60(void **state)
 {
     (void)state;
@@ -433,6 +473,7 @@ int main(void)
         cmocka_unit_test(a_slow_reader_stalls_only_itself_55),
         cmocka_unit_test(answers_must_be_read_in_time_55),
         cmocka_unit_test(a_client_that_leaves_is_noticed_60),
+        cmocka_unit_test(a_client_that_waits_long_is_watched_60),
         cmocka_unit_test(what_was_answered_reaches_a_half_closed_client_60),
         cmocka_unit_test(a_thousand_cut_requests_leave_nothing_60),
     };
