@@ -1,5 +1,5 @@
-/* A server on localhost in a thread of its own, and a plain client: blocking sockets, five seconds
- * of patience. What the client reads is kept whole, so that tests look at bytes. */
+/* A server on localhost in a thread of its own, and a plain client: blocking sockets, twenty
+ * seconds of patience (the machine may be busy). What the client reads is kept whole, so that tests look at bytes. */
 #ifndef SAMP_TESTS_HTTP_SUPPORT_H
 #define SAMP_TESTS_HTTP_SUPPORT_H
 
@@ -69,10 +69,10 @@ static inline samp_http_counters host_counters(const host *h)
     return counters;
 }
 
-/* Waits until `condition` holds; the test fails after five seconds. */
+/* Waits until `condition` holds; the test fails after twenty seconds. */
 #define UNTIL(condition)                                                                           \
     do {                                                                                           \
-        double until_ = samp_clock() + 5;                                                          \
+        double until_ = samp_clock() + 20;                                                         \
         while (!(condition) && samp_clock() < until_) usleep(2000);                                \
         assert_true(condition);                                                                    \
     } while (0)
@@ -81,7 +81,7 @@ static inline samp_http_counters host_counters(const host *h)
 
 static inline int set_patience(int fd)
 {
-    struct timeval patience = {.tv_sec = 5};
+    struct timeval patience = {.tv_sec = 20};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     return fd;
@@ -121,7 +121,7 @@ static inline bool client_more(int fd, samp_buffer *text)
     char bytes[16384];
     ssize_t n = recv(fd, bytes, sizeof bytes, 0);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-        fail_msg("nothing came for five seconds after: %s", text->data ? text->data : "");
+        fail_msg("nothing came for twenty seconds after: %s", text->data ? text->data : "");
     if (n <= 0) return false;
     samp_buffer_append(text, bytes, (size_t)n);
     return true;

@@ -131,7 +131,7 @@ static void slow_clients_are_timed_out_55_59(void **state)
     patience(&h, "\r\n", &text);
     assert_int_equal(text.length, 0);
     assert_true(head >= 0.29 && body >= 0.49 && idle >= 0.69);
-    assert_true(head < 2 && body < 2 && idle < 2);
+    assert_true(head < 10 && body < 10 && idle < 10);
     /* A byte now and then buys no time. */
     int fd = client_open(&h);
     double began = samp_clock();
@@ -591,7 +591,7 @@ static void draining_ends_what_was_begun(void **state)
     close(idle);
     double began = samp_clock();
     pthread_join(h.thread, NULL);
-    assert_true(samp_clock() - began < 1);
+    assert_true(samp_clock() - began < 4);
     samp_http_server_close(h.server);
     samp_buffer_release(&text);
 }
@@ -608,7 +608,7 @@ static void draining_has_an_end(void **state)
     samp_http_server_drain(h.server, 30);
     samp_http_server_drain(h.server, 0.3); /* the second call shortens it */
     pthread_join(h.thread, NULL);
-    assert_true(samp_clock() - began >= 0.29 && samp_clock() - began < 3);
+    assert_true(samp_clock() - began >= 0.29 && samp_clock() - began < 10);
     assert_true(samp_http_exchange_gone(kept));
     assert_int_equal(samp_http_respond(kept, 200, NULL, "", 0), SAMP_CANCELLED);
     samp_http_exchange_release(kept);

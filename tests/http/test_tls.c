@@ -137,12 +137,12 @@ static void serve(void *context, samp_http_exchange *exchange, const samp_http_r
     }
 }
 
-static host start(const files *f, samp_http_options *options)
+static host start(const files *f, samp_http_options *options, double head_seconds)
 {
     *options = host_options();
     options->tls_certificate = f->certificate;
     options->tls_key = f->key;
-    options->head_seconds = 0.5;
+    options->head_seconds = head_seconds;
     atomic_store(&closed, 0);
     return host_start(options, serve, NULL);
 }
@@ -153,7 +153,7 @@ static void clients_speak_tls(void **state)
     files f = name_files("one");
     make_certificate(&f, "one.test", NULL);
     samp_http_options options;
-    host h = start(&f, &options);
+    host h = start(&f, &options, 10);
     samp_buffer text = {0};
     const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
     for (int i = 0; i < 2; i++) {
@@ -188,7 +188,7 @@ static void what_is_not_tls_12_is_refused_58(void **state)
     files f = name_files("one");
     make_certificate(&f, "one.test", NULL);
     samp_http_options options;
-    host h = start(&f, &options);
+    host h = start(&f, &options, 0.5);
     secure s;
     assert_false(secure_open(&s, &h, TLS1_1_VERSION, NULL));
     secure_close(&s);
@@ -203,7 +203,7 @@ static void what_is_not_tls_12_is_refused_58(void **state)
     fd = client_open(&h); /* no hello at all: the handshake has a time limit */
     double began = samp_clock();
     client_to_end(fd, &text);
-    assert_true(samp_clock() - began >= 0.49 && samp_clock() - began < 3);
+    assert_true(samp_clock() - began >= 0.49 && samp_clock() - began < 10);
     close(fd);
     UNTIL(host_counters(&h).connections_open == 0);
     samp_buffer_release(&text);
@@ -217,7 +217,7 @@ static void streams_and_disconnects_work_over_tls(void **state)
     files f = name_files("one");
     make_certificate(&f, "one.test", NULL);
     samp_http_options options;
-    host h = start(&f, &options);
+    host h = start(&f, &options, 10);
     samp_buffer text = {0};
     for (unsigned how = 0; how < 3; how++) {
         secure s;
@@ -250,7 +250,7 @@ static void certificates_are_reloaded_66(void **state)
     files f = name_files("one");
     make_certificate(&f, "one.test", NULL);
     samp_http_options options;
-    host h = start(&f, &options);
+    host h = start(&f, &options, 10);
     samp_error error = {0};
     secure before, after;
     assert_true(secure_open(&before, &h, TLS1_3_VERSION, NULL));
