@@ -4,10 +4,12 @@ and measured in this run on the same windows of every text (512 tokens, the seco
 
 Files of llama.cpp are made with an importance matrix of the calibration text and measured by llama.cpp itself, its own
 8-bit activations included; bitsandbytes NF4 is our recipe "nf4", equal to its files byte for byte, its head left in 16
-bits. Bytes are those of the weights alone. Needs the Python package gguf to count them in a GGUF.
+bits. Bytes are those of the weights alone. Needs the Python package gguf to count them in a GGUF. A model that is
+published in 4 bits only: llama-quantize --allow-requantize PUBLISHED.gguf F16.gguf F16, and samp import of the same.
 
 usage: compare_peers.py --gguf F16.gguf --model FOLDER --llama BIN_FOLDER --samp BIN --sensitivity S.json
-           --calib TEXT --work FOLDER --out RESULT.json [--windows N] STRATUM=TEXT…
+           --calib TEXT --work FOLDER --out RESULT.json [--windows N] [--budgets MB,…] [--peers NAME,…]
+           STRATUM=TEXT…
 """
 import argparse, json, os, re, subprocess, sys, time
 
@@ -95,7 +97,8 @@ def table(rows, strata):
         if r["name"].startswith("plan"):
             peers = [p for p in rows if p["engine"] == "llama.cpp" and p["weight_bytes"] <= r["weight_bytes"] * 1.005]
             r["of_best_peer"] = {s: r["kl"][s]["value"] / min(p["kl"][s]["value"] for p in peers) for s in strata}
-            ratios = "".join(f"{r['of_best_peer'][s]:7.2f}" for s in strata)
+            r["mean_of_best_peer"] = sum(mean) / min(sum(p["kl"][s]["value"] for s in strata) for p in peers)
+            ratios = "".join(f"{r['of_best_peer'][s]:7.2f}" for s in strata) + f"   mean {r['mean_of_best_peer']:.2f}"
         print(f"{r['name']:26}{r['weight_bytes'] / 1e6:7.1f}  " + "".join(f"{m:9.4f}" for m in mean) + "   " + ratios)
 
 
@@ -105,12 +108,14 @@ def main():
         a.add_argument("--" + name, required=True)
     a.add_argument("--windows", type=int, default=4)
     a.add_argument("--threads", type=int, default=os.cpu_count())
+    a.add_argument("--budgets", default=",".join(map(str, BUDGETS)))
+    a.add_argument("--peers", default=",".join(name for name, _, _ in PEERS))
     a.add_argument("texts", nargs="+")
     o = a.parse_args()
     o.texts = [tuple(t.split("=", 1)) for t in o.texts]
     os.makedirs(o.work, exist_ok=True)
     rows = []
-    for mb in BUDGETS:
+    for mb in map(float, o.budgets.split(",")):
         rows.append(kept(f"{o.work}/plan-{mb}.result", lambda: plan(o, mb)))
     rows.append(kept(f"{o.work}/samp.result", lambda: recipe(o, "samp", "fixed recipe (samp)")))
     rows.append(kept(f"{o.work}/nf4.result", lambda: recipe(o, "nf4", "bitsandbytes NF4")))
@@ -118,7 +123,8 @@ def main():
     if not os.path.exists(o.imatrix):
         run(f"{o.llama}/llama-imatrix", "-m", o.gguf, "-f", o.calib, "-c", 512, "-t", o.threads, "-o", o.imatrix)
     for name, kind, pure in PEERS:
-        rows.append(kept(f"{o.work}/{name.replace(' ', '-')}.result", lambda: peer(o, name, kind, pure)))
+        if name in o.peers.split(","):
+            rows.append(kept(f"{o.work}/{name.replace(' ', '-')}.result", lambda: peer(o, name, kind, pure)))
     table(rows, [s for s, _ in o.texts])
     json.dump({"schema_version": 1, "date": time.strftime("%Y-%m-%d"), "windows": o.windows, "context": 512,
                "score": "second-half", "models": rows}, open(o.out, "w"), indent=1)
