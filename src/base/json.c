@@ -22,6 +22,52 @@ static void *json_allocate(size_t n)
     return pointer;
 }
 
+enum { INT64_DIGITS = 18 }; /* as many always fit */
+
+/* A copy of a document with ".0" behind each integer that may not fit into 64 bits. */
+static char *widen_integers(const char *text, size_t n, size_t *n_widened)
+{
+    char *out = samp_realloc(NULL, n + n / 8 + 2, 1);
+    size_t to = 0;
+    if (!out) return NULL;
+    for (size_t at = 0, end; at < n; at = end) {
+        end = at + 1;
+        if (text[at] == '"') { /* a string, as it is */
+            while (end < n && text[end] != '"') end += text[end] == '\\' && end + 1 < n ? 2 : 1;
+            end += end < n;
+        } else if (text[at] >= '0' && text[at] <= '9') {
+            while (end < n && text[end] && strchr("0123456789.eE+-", text[end])) end++;
+        }
+        memcpy(out + to, text + at, end - at);
+        to += end - at;
+        if (text[at] < '0' || text[at] > '9' || end - at <= INT64_DIGITS) continue;
+        if (memchr(text + at, '.', end - at) || memchr(text + at, 'e', end - at) ||
+            memchr(text + at, 'E', end - at))
+            continue;
+        memcpy(out + to, ".0", 2);
+        to += 2;
+    }
+    *n_widened = to;
+    return out;
+}
+
+/* Jansson refuses integers of more than 64 bits, which Python's libraries write ("model_max_length":
+ * 1000000000000000019884624838656): they become floating-point numbers. */
+static json_t *parse_wide(const char *text, size_t n)
+{
+    size_t n_widened;
+    json_error_t failure;
+    char *widened = widen_integers(text, n, &n_widened);
+    if (!widened) {
+        allocation_failed = true;
+        return NULL;
+    }
+    json_t *out =
+        json_loadb(widened, n_widened, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &failure);
+    samp_free(widened);
+    return out;
+}
+
 samp_status samp_json_parse(json_t **out, const char *text, size_t n, const char *where,
                             samp_error *error)
 {
@@ -29,6 +75,8 @@ samp_status samp_json_parse(json_t **out, const char *text, size_t n, const char
     json_error_t failure;
     allocation_failed = false;
     *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &failure);
+    if (!*out && !allocation_failed && json_error_code(&failure) == json_error_numeric_overflow)
+        *out = parse_wide(text, n);
     if (*out && !allocation_failed) return SAMP_OK;
     json_decref(*out);
     *out = NULL;

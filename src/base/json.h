@@ -1,6 +1,7 @@
 /* JSON through jansson, with the checks every reader here needs: size cap, duplicate keys refused,
  * typed members whose absence or wrong type is one clear sentence.
- * jansson's own limits: depth 2048, integers int64, strings valid UTF-8 without NUL. */
+ * jansson's own limits: depth 2048, strings valid UTF-8 without NUL. Integers beyond int64 are read as
+ * floating-point numbers. */
 #ifndef SAMP_BASE_JSON_H
 #define SAMP_BASE_JSON_H
 

@@ -150,6 +150,36 @@ static void json_members_are_checked(void **state)
     assert_non_null(strstr(error.message, "duplicate"));
 }
 
+/* Python writes integers of any length; beyond 64 bits they are read as floating-point numbers. */
+static void json_reads_long_integers(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"9223372036854775808\": \"9223372036854775808\\\"9223372036854775808\","
+        " \"max\": 1000000000000000019884624838656, \"low\":"
+        "-9223372036854775809, \"int64\": 9223372036854775807,"
+        " \"pi\": 3.14159265358979323846, \"big\": 12345678901234567890e3}";
+    samp_error error;
+    json_t *root;
+    double value = 0;
+    assert_int_equal(samp_json_parse(&root, text, strlen(text), "f.json", &error), SAMP_OK);
+    assert_int_equal(samp_json_number(root, "max", true, &value, "f.json", &error), SAMP_OK);
+    assert_true(value == 1e30);
+    assert_int_equal(samp_json_number(root, "low", true, &value, "f.json", &error), SAMP_OK);
+    assert_true(value == -9223372036854775808.0);
+    assert_true(json_number_value(json_object_get(root, "pi")) == 3.14159265358979323846);
+    assert_true(json_number_value(json_object_get(root, "big")) == 12345678901234567890e3);
+    assert_string_equal(json_string_value(json_object_get(root, "9223372036854775808")),
+                        "9223372036854775808\"9223372036854775808");
+    json_decref(root);
+    static const char *const wrong[] = {"[99999999999999999999", "[99999999999999999999.]",
+                                        "[1e999]", "[99999999999999999999, \"a",
+                                        "[0099999999999999999999]"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(samp_json_parse(&root, wrong[i], strlen(wrong[i]), "f.json", &error),
+                         SAMP_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +189,7 @@ int main(void)
         cmocka_unit_test(arena_gives_zeroed_separate_memory),
         cmocka_unit_test(buffer_grows_and_reports_failure_once),
         cmocka_unit_test(sha256_of_known_texts),
-        cmocka_unit_test(json_members_are_checked)};
+        cmocka_unit_test(json_members_are_checked),
+        cmocka_unit_test(json_reads_long_integers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,7 +60,8 @@ static void test_added_tokens_decoder(void **state)
     samp_tokenizer *t = folder_of((const char *const[]){
         "tokenizer.json", SMALL_JSON, "tokenizer_config.json",
         "{\"added_tokens_decoder\": {\"5\": {\"content\": \"<x>\", \"special\": true, \"lstrip\":"
-        " true}, \"7\": {\"content\": \"<y>\", \"rstrip\": true}}}",
+        " true}, \"7\": {\"content\": \"<y>\", \"rstrip\": true}},"
+        " \"model_max_length\": 1000000000000000019884624838656}",
         NULL});
     assert_int_equal(samp_tokenizer_vocab(t), 8);
     assert_encodes(t, "a <x> a", true, "0 5 4 0");
