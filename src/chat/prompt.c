@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct samp_chat {
@@ -26,6 +27,8 @@ static samp_status open_templates(samp_chat *chat, const char *source, const cha
                                   samp_error *error)
 {
     const char *tools = source ? NULL : samp_tokenizer_tool_template(chat->tokenizer);
+    char place[512];
+    snprintf(place, sizeof place, "%s%s", source ? "" : "the chat template of ", where);
     if (!source) source = samp_tokenizer_chat_template(chat->tokenizer);
     if (!source) source = tools, tools = NULL;
     if (!source)
@@ -33,9 +36,9 @@ static samp_status open_templates(samp_chat *chat, const char *source, const cha
                          "%s has no chat template (tokenizer_config.json, chat_template.jinja): it "
                          "may not be trained to chat; give a template, or use samp generate",
                          where);
-    SAMP_TRY(samp_chat_template_compile(&chat->plain, source, strlen(source), where, error));
+    SAMP_TRY(samp_chat_template_compile(&chat->plain, source, strlen(source), place, error));
     if (!tools) return SAMP_OK;
-    return samp_chat_template_compile(&chat->tools, tools, strlen(tools), where, error);
+    return samp_chat_template_compile(&chat->tools, tools, strlen(tools), place, error);
 }
 
 samp_status samp_chat_open(samp_chat **out, const samp_tokenizer *tokenizer, const char *source,

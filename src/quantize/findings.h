@@ -114,6 +114,9 @@
     X(WEIGHT_RANGE, "SAMP-SCL-006", WARNING, "a weight is beyond what 16-bit floats hold",         \
       "Engines that expand weights to FP16 turn it into infinity (limit 65504).",                  \
       "Serve with bfloat16 as the compute type.")                                                  \
+    X(SCALE_SUBNORMAL, "SAMP-SCL-007", WARNING, "a scale is a subnormal number",                   \
+      "The row is nearly zero or the scale is damaged; GPUs take such numbers for zero.",          \
+      "Compare the row with the original's; quantize again if it should not be zero.")             \
     X(VALUE_NOT_FINITE, "SAMP-VAL-001", ERROR, "a weight is NaN or infinite",                      \
       "The file is damaged, or training diverged.", "Get the file again; compare digests.")        \
     X(CODE_NAN, "SAMP-VAL-002", ERROR, "a code stands for no number",                              \

@@ -3,6 +3,9 @@
 #include "model/quantization.h"
 #include "quantize/validate_internal.h"
 
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 const samp_tensor_info *samp__validate_find(samp_validation *v, const char *name)
@@ -102,15 +105,16 @@ static bool check_part(samp_validation *v, samp_weight_ref *weight, int index)
 
 /* ---- scales ---------------------------------------------------------------------------------- */
 
-/* Which finding a failed check stands for. Not finite is said by the status; else the float scales
- * decide: a negative one, one so large that a weight overflows, or neither, and then it is a table
- * or text. Code tables (names that end in "map") have negative values of their own. */
-static samp_finding_id scale_finding(const samp_layout *layout, void *const parts[],
-                                     samp_status status)
+/* What float scales of a weight are: how many of each odd kind. Code tables (names that end in
+ * "map") have negative values of their own and do not count. */
+typedef struct scale_kinds {
+    uint64_t negative, large, subnormal;
+} scale_kinds;
+
+static scale_kinds look_at_scales(const samp_layout *layout, void *const parts[])
 {
     const float large_scale = 1e30f; /* times 448, the largest code, it nears a float's end */
-    bool negative = false, large = false;
-    if (status == SAMP_NUMERIC) return SAMP_FINDING_SCALE_NOT_FINITE;
+    scale_kinds kinds = {0};
     for (int i = 1; i < layout->n_parts; i++) {
         const char *suffix = layout->parts[i].suffix;
         size_t n = strlen(suffix);
@@ -119,13 +123,23 @@ static samp_finding_id scale_finding(const samp_layout *layout, void *const part
         for (uint64_t k = 0; k < layout->parts[i].bytes / sizeof(float); k++) {
             float x;
             memcpy(&x, (const char *)parts[i] + sizeof x * k, sizeof x);
-            negative |= x < 0;
-            large |= x > large_scale;
+            kinds.negative += x < 0;
+            kinds.large += x > large_scale;
+            kinds.subnormal += fpclassify(x) == FP_SUBNORMAL;
         }
     }
-    return negative ? SAMP_FINDING_SCALE_NEGATIVE
-           : large  ? SAMP_FINDING_SCALE_OVERFLOW
-                    : SAMP_FINDING_SCALE_TABLE;
+    return kinds;
+}
+
+/* Which finding a failed check stands for. Not finite is said by the status; else the float scales
+ * decide: a negative one, one so large that a weight overflows, or neither, and then it is a table
+ * or text. */
+static samp_finding_id scale_finding(const scale_kinds *kinds, samp_status status)
+{
+    return status == SAMP_NUMERIC ? SAMP_FINDING_SCALE_NOT_FINITE
+           : kinds->negative      ? SAMP_FINDING_SCALE_NEGATIVE
+           : kinds->large         ? SAMP_FINDING_SCALE_OVERFLOW
+                                  : SAMP_FINDING_SCALE_TABLE;
 }
 
 /* Reads parts 1…, runs the format's check. *good: they can be used to decode. */
@@ -142,14 +156,19 @@ static samp_status read_scales(samp_validation *v, const samp_weight_ref *weight
         SAMP_TRY(samp__validate_progress(v, bytes, error));
     }
     *good = true;
+    scale_kinds kinds = look_at_scales(layout, parts);
+    if (kinds.subnormal)
+        samp_findings_add(v->findings, SAMP_FINDING_SCALE_SUBNORMAL, shard_of(v, weight->parts[0]),
+                          weight->name, "%" PRIu64 " scales are below 1.18e-38 and not zero",
+                          kinds.subnormal);
     if (!weight->format->check) return SAMP_OK;
     samp_error failure;
     samp_status status =
         weight->format->check(layout, (const void *const *)parts, weight->name, &failure);
     if (status == SAMP_OK) return SAMP_OK;
     *good = false;
-    samp_findings_add(v->findings, scale_finding(layout, parts, status),
-                      shard_of(v, weight->parts[0]), weight->name, "%s", failure.message);
+    samp_findings_add(v->findings, scale_finding(&kinds, status), shard_of(v, weight->parts[0]),
+                      weight->name, "%s", failure.message);
     return SAMP_OK;
 }
 

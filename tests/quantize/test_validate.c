@@ -333,6 +333,7 @@ static void scale_nan(const fixture *f) { overwrite_float(f, DOWN0 "_scale", 5, 
 static void scale_negative(const fixture *f) { overwrite_float(f, DOWN0 "_scale", 5, -0.01f); }
 static void scale_zero(const fixture *f) { overwrite_float(f, K1 ".absmax", 3, 0); }
 static void scale_overflow(const fixture *f) { overwrite_float(f, DOWN0 "_scale", 5, 3e38f); }
+static void scale_subnormal(const fixture *f) { overwrite_float(f, DOWN0 "_scale", 5, 1e-40f); }
 static void scale_table(const fixture *f) { overwrite_float(f, UP0 ".quant_map", 3, 0.5f); }
 static void weight_range(const fixture *f) { overwrite_float(f, DOWN0 "_scale", 5, 1e4f); }
 
@@ -475,6 +476,7 @@ static const defect DEFECTS[] = {
     {SAMP_FINDING_CONFIG_VALUE, config_value, HEADERS},
     {SAMP_FINDING_QUANT_CONFIG, quant_config, HEADERS},
     {SAMP_FINDING_QUANT_TYPE, quant_type, HEADERS},
+    {SAMP_FINDING_SCALE_SUBNORMAL, scale_subnormal, SCALES},
     {SAMP_FINDING_QUANT_UNCHECKED, quant_unchecked, HEADERS},
     {SAMP_FINDING_INT8_THRESHOLD, int8_threshold, HEADERS},
     {SAMP_FINDING_SHARD_SMALL, shard_small, HEADERS},
