@@ -15,6 +15,9 @@ enum { TYPE_NORMAL = 1, TYPE_UNKNOWN, TYPE_CONTROL, TYPE_USER_DEFINED, TYPE_UNUS
 #define SPACES       "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define WORDS        "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
 #define MARKS        "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
+#define PREFIX       "[^\\r\\n\\p{L}\\p{N}]?"
+#define UPPER        "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER        "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
 #define GPT2_SHORT   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)"
 
 typedef struct pre_tokenizer {
@@ -30,12 +33,17 @@ static const pre_tokenizer known[] = {
     {.names = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"},
      .patterns = {"\\p{N}"},
      .gpt2_pattern = true},
-    {.names = {"llama-bpe", "llama3", "llama-v3", "falcon3"},
+    {.names = {"llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"},
      .patterns = {CONTRACTIONS WORDS "|\\p{N}{1,3}" MARKS SPACES},
      .ignore_merges = true,
      .add_bos = true},
     {.names = {"smaug-bpe", "dbrx"}, .patterns = {CONTRACTIONS WORDS "|\\p{N}{1,3}" MARKS SPACES}},
-    {.names = {"qwen2", "deepseek-r1-qwen"},
+    {.names = {"tekken"},
+     .patterns = {PREFIX UPPER "*" LOWER "+|" PREFIX UPPER "+" LOWER "*|\\p{N}"
+                               "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" SPACES},
+     .ignore_merges = true,
+     .add_bos = true},
+    {.names = {"qwen2", "deepseek-r1-qwen", "megrez"},
      .patterns = {CONTRACTIONS WORDS "|\\p{N}" MARKS SPACES},
      .nfc = true},
     {.names = {"stablelm2", "hunyuan"}, .patterns = {CONTRACTIONS WORDS "|\\p{N}" MARKS SPACES}},
