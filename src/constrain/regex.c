@@ -186,19 +186,21 @@ samp_status samp__regex_compile(samp__regex **out, const char *pattern, size_t n
     return status;
 }
 
+/* One node a character, from the last to the first. */
 static samp_status literal(samp__regex *r, const char *text, size_t n, uint32_t end, uint32_t *in,
                            samp_error *error)
 {
-    piece all, next;
-    SAMP_TRY(samp__regex_empty(r, &all, error));
-    for (size_t at = 0; at < n;) {
-        uint32_t first = r->n_ranges, c = samp__next_character(text, &at);
+    *in = end;
+    while (n) {
+        size_t at = --n;
+        while (at && (text[at] & 0xc0) == 0x80) at--;
+        n = at;
+        uint32_t c = samp__next_character(text, &at);
         SAMP_TRY(samp__regex_range(r, c, c, error));
-        SAMP_TRY(samp__regex_set(r, first, &next, error));
-        samp__regex_join(r, &all, next);
+        SAMP_TRY(samp__regex_node(r, SET, *in, NOWHERE, in, error));
+        r->nodes[*in].first_range = r->n_ranges - 1;
+        r->nodes[*in].n_ranges = 1;
     }
-    r->nodes[all.out].a = end;
-    *in = all.in;
     return SAMP_OK;
 }
 

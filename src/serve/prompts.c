@@ -112,6 +112,17 @@ static json_t *calls_schema(const samp_api_request *request, const char *argumen
     return json_pack("{s:o}", "anyOf", branches);
 }
 
+/* A schema that is too large stays so: no reason to try again. */
+static samp_status schema_error(samp_api_error *error, const char *param, const samp_error *detail)
+{
+    samp_api_error_from(error, param, detail);
+    if (detail->status == SAMP_LIMIT) {
+        error->http_status = 400;
+        error->retry_after_s = 0;
+    }
+    return detail->status;
+}
+
 static samp_status constrain_calls(const samp_call *call, samp_constrainer **out,
                                    samp_api_error *error)
 {
@@ -128,7 +139,7 @@ static samp_status constrain_calls(const samp_call *call, samp_constrainer **out
     options.schema = schema;
     samp_status status = samp_constrainer_create(out, call->server->vocabulary, &options, &detail);
     json_decref(schema);
-    return status == SAMP_OK ? status : samp_api_error_from(error, "tools", &detail);
+    return status == SAMP_OK ? status : schema_error(error, "tools", &detail);
 }
 
 samp_status samp__call_constrain(const samp_call *call, samp_constrainer **out,
@@ -142,6 +153,6 @@ samp_status samp__call_constrain(const samp_call *call, samp_constrainer **out,
     if (!r->json_object && !r->json_schema) return SAMP_OK;
     samp_constrain_options options = {.schema = r->json_schema, .ordered = r->strict_schema};
     if (samp_constrainer_create(out, call->server->vocabulary, &options, &detail) != SAMP_OK)
-        return samp_api_error_from(error, "response_format", &detail);
+        return schema_error(error, "response_format", &detail);
     return SAMP_OK;
 }

@@ -3,6 +3,7 @@
  */
 #include "base/prng.h"
 #include "constrain/constrain.h"
+#include "support/byte_tokenizer.h"
 #include "support/cmocka_all.h"
 
 #include <stdio.h>
@@ -10,71 +11,22 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { END = 300, VOCABULARY = 304, STEPS = 600 };
+enum { END = BYTE_TOKENIZER_END, VOCABULARY = BYTE_TOKENIZER_VOCABULARY, STEPS = 600 };
 
-/* Byte-level BPE of 256 bytes, a few longer tokens, and an end. */
 static samp_tokenizer *tokenizer;
 static samp_constrain_vocabulary *vocabulary;
 
-/* The character that GPT-2's alphabet writes for a byte. */
-static unsigned alphabet(unsigned byte)
-{
-    unsigned moved = 0;
-    for (unsigned b = 0; b < 256; b++) {
-        bool kept = (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae;
-        if (b == byte) return kept ? b : 256 + moved;
-        moved += !kept;
-    }
-    return 0;
-}
-
-static void add_token(json_t *vocab, const char *bytes, size_t n, int id)
-{
-    char text[128];
-    size_t length = 0;
-    for (size_t i = 0; i < n; i++) {
-        unsigned c = alphabet((unsigned char)bytes[i]);
-        if (c < 0x80)
-            text[length++] = (char)c;
-        else {
-            text[length++] = (char)(0xc0 | c >> 6);
-            text[length++] = (char)(0x80 | (c & 0x3f));
-        }
-    }
-    text[length] = '\0';
-    assert_int_equal(json_object_set_new(vocab, text, json_integer(id)), 0);
-}
-
 static int open_vocabulary(void **state)
 {
-    static const char *const longer[] = {"\":", "\", \"", "{\"",       "\"}",  "[\"",
-                                         "],",  "true",   "false",     "12",   "name",
-                                         "  ",  "}\n",    "\xc3\xa9t", "\\u00"};
     static const int32_t ends[] = {END};
-    json_t *vocab = json_object();
     samp_error error;
+    char *text = byte_tokenizer_text();
     (void)state;
-    for (int b = 0; b < 256; b++) {
-        char byte = (char)b;
-        add_token(vocab, &byte, 1, b);
-    }
-    for (size_t i = 0; i < sizeof longer / sizeof *longer; i++)
-        add_token(vocab, longer[i], strlen(longer[i]), 256 + (int)i);
-    json_t *all =
-        json_pack("{s:s, s:[{s:i, s:s, s:b, s:b, s:b, s:b, s:b}], s:{s:s, s:b, s:b}, "
-                  "s:{s:s}, s:{s:s, s:o, s:[]}}",
-                  "version", "1.0", "added_tokens", "id", END, "content", "<end>", "single_word", 0,
-                  "lstrip", 0, "rstrip", 0, "normalized", 0, "special", 1, "pre_tokenizer", "type",
-                  "ByteLevel", "add_prefix_space", 0, "use_regex", 1, "decoder", "type",
-                  "ByteLevel", "model", "type", "BPE", "vocab", vocab, "merges");
-    char *text = json_dumps(all, 0);
-    assert_non_null(text);
     samp_status status =
         samp_tokenizer_parse(&tokenizer, text, strlen(text), NULL, 0, "test", &error);
     if (status != SAMP_OK) print_message("%s\n", error.message);
     assert_int_equal(status, SAMP_OK);
     free(text);
-    json_decref(all);
     return samp_constrain_vocabulary_create(&vocabulary, tokenizer, VOCABULARY, ends, 1, &error);
 }
 
