@@ -137,19 +137,23 @@ void samp_http_server_drain(samp_http_server *server, double seconds)
 
 /* ---- opening and closing ---- */
 
-/* Each connection is a descriptor: a limit that cannot be kept would end in refusals of accept. */
+/* Each connection is a descriptor. The soft limit of a shell, often 1,024, is raised; what the hard
+ * one does not allow is refused at the door, not by a failing accept. */
 static void limit_connections(samp_http_server *server)
 {
     struct rlimit limit;
     unsigned *max = &server->options.connections_max;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    rlim_t wanted = (rlim_t)*max + OTHER_DESCRIPTORS, old = limit.rlim_cur;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    if (old >= limit.rlim_cur || setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = old;
+    if (limit.rlim_cur >= wanted) return; /* RLIM_INFINITY is more than any number */
     rlim_t most = limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? limit.rlim_cur - OTHER_DESCRIPTORS
                                                          : OTHER_DESCRIPTORS;
-    if (*max <= most) return;
     samp_log(SAMP_LOG_INFO,
              "http: at most %llu connections instead of %u, as RLIMIT_NOFILE is %llu",
              (unsigned long long)most, *max, (unsigned long long)limit.rlim_cur);
-    *max = (unsigned)most;
+    if (*max > most) *max = (unsigned)most;
 }
 
 static samp_status check_options(const samp_http_options *options, samp_error *error)

@@ -45,7 +45,8 @@ typedef struct samp_http_options {
     const char *const *addresses; /* [n_addresses] "127.0.0.1:8000", "[::1]:8000", "*:8000" (IPv4
                                      and IPv6), "unix:/run/samp.sock"; port 0: the system picks */
     size_t n_addresses;
-    unsigned connections_max; /* answered 503 above; lowered to what RLIMIT_NOFILE allows */
+    unsigned connections_max; /* answered 503 above; the soft RLIMIT_NOFILE is raised for them,
+                                 and they are lowered to what the hard one allows */
     unsigned connections_per_address_max; /* 0: no own limit (all clients of a proxy share one) */
     size_t request_line_bytes_max, head_bytes_max, body_bytes_max;
     unsigned headers_max;
@@ -141,8 +142,9 @@ void samp_http_on_close(samp_http_exchange *exchange, samp_http_closed *callback
 /* Adds a field to the answer's head; before the answer begins. SAMP_INVALID when the name is no
  * token, the value has a control byte, or the field is one the server writes itself. */
 samp_status samp_http_add_header(samp_http_exchange *exchange, const char *name, const char *value);
-/* The whole answer, status 200 to 599. body is copied; with HEAD only its length is sent. SAMP_INVALID when an answer
- * was already given, SAMP_CANCELLED when the client is gone: both are safe to ignore. */
+/* The whole answer, status 200 to 599. body is copied; with HEAD only its length is sent.
+ * SAMP_INVALID when an answer was already given, SAMP_CANCELLED when the client is gone: both are
+ * safe to ignore. */
 samp_status samp_http_respond(samp_http_exchange *exchange, int status, const char *content_type,
                               const void *body, size_t n);
 

@@ -1,5 +1,6 @@
 /* A server on localhost in a thread of its own, and a plain client: blocking sockets, twenty
- * seconds of patience (the machine may be busy). What the client reads is kept whole, so that tests look at bytes. */
+ * seconds of patience (the machine may be busy). What the client reads is kept whole, so that tests
+ * look at bytes. */
 #ifndef SAMP_TESTS_HTTP_SUPPORT_H
 #define SAMP_TESTS_HTTP_SUPPORT_H
 
@@ -53,6 +54,30 @@ static inline host host_start(const samp_http_options *options, samp_http_handle
         fail_msg("%s", error.message);
     assert_int_equal(pthread_create(&h.thread, NULL, host_main, h.server), 0);
     return h;
+}
+
+/* A handler: what it does depends on the path. */
+static inline void serve_paths(void *context, samp_http_exchange *exchange,
+                               const samp_http_request *request)
+{
+    (void)context;
+    if (strcmp(request->path, "/echo") == 0)
+        samp_http_respond(exchange, 200, "text/plain", request->body, request->body_length);
+    else if (strcmp(request->path, "/silent") == 0)
+        return; /* nobody will ever answer */
+    else if (strcmp(request->path, "/empty") == 0)
+        samp_http_respond(exchange, 204, NULL, "", 0);
+    else if (strcmp(request->path, "/health") == 0)
+        samp_http_respond(exchange, 200, "text/plain", "ok\n", 3);
+    else
+        samp_http_respond(exchange, 404, "text/plain", "no\n", 3);
+}
+
+/* One with that handler and the default options. */
+static inline host host_start_simple(void)
+{
+    samp_http_options options = host_options();
+    return host_start(&options, serve_paths, NULL);
 }
 
 static inline void host_stop(host *h)
