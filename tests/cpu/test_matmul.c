@@ -131,6 +131,43 @@ static void outliers(void **state)
     }
 }
 
+/* Float weights of more columns than a panel takes, and tokens for more than one. */
+static void float_panels(void **state)
+{
+    (void)state;
+    enum { ROWS = 18, COLS = 300, TOKENS = 130 };
+    float *w = samp_alloc(ROWS * COLS, sizeof *w), *x = samp_alloc(TOKENS * COLS, sizeof *x),
+          *wanted = samp_alloc(TOKENS * ROWS, sizeof *wanted),
+          *y = samp_alloc(TOKENS * ROWS, sizeof *y);
+    fill(w, ROWS * COLS, GAUSS, 51), fill(x, TOKENS * COLS, GAUSS, 52);
+    static const samp_format_id ids[] = {SAMP_FORMAT_FP32, SAMP_FORMAT_BF16, SAMP_FORMAT_FP16,
+                                         SAMP_FORMAT_FP8};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        encoded e = encode(ids[i], ROWS, COLS, w, 16);
+        oracle_product(&e, x, TOKENS, false, wanted);
+        for (samp_cpu_level level = 0; level <= samp_cpu_host(); level++) {
+            samp_device *device = device_open(level, 1, false);
+            const samp_backend *cpu = samp_cpu_backend();
+            samp_weight *weight = device_weight(device, &e, false);
+            samp_tensor *in = device_tensor(device, x, TOKENS * COLS),
+                        *out = device_tensor(device, NULL, TOKENS * ROWS);
+            samp_input input = {.kind = SAMP_INPUT_PLAIN, .x = in};
+            samp_batch batch = {.n_tokens = TOKENS};
+            cpu->begin(device, &batch);
+            cpu->matmul(device, TOKENS, &input, 1, (const samp_weight *const[]){weight},
+                        (samp_tensor *const[]){out}, false);
+            cpu->read(device, out, 0, TOKENS * ROWS, y);
+            assert_int_equal(cpu->sync(device, NULL), SAMP_OK);
+            assert_memory_equal(y, wanted, TOKENS * ROWS * sizeof *y);
+            cpu->tensor_release(device, in), cpu->tensor_release(device, out);
+            cpu->weight_release(device, weight);
+            cpu->close(device);
+        }
+        encoded_release(&e);
+    }
+    samp_free(w), samp_free(x), samp_free(wanted), samp_free(y);
+}
+
 static void exact_mode(void **state)
 {
     (void)state;
@@ -192,6 +229,7 @@ int main(void)
         cmocka_unit_test(all_formats_a16), cmocka_unit_test(all_formats_a8),
         cmocka_unit_test(exact_mode),      cmocka_unit_test(largest_sums),
         cmocka_unit_test(nf4_error),       cmocka_unit_test(outliers),
+        cmocka_unit_test(float_panels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 enum {
     REDUNDANT_VALUES = 4096,  /* up to this many inputs, each thread prepares them all itself */
     CHUNK_BYTES = 192 * 1024, /* inputs a pass over the weights works on: a part of the L2 cache */
-    FLOAT_CHUNK = 64, /* tokens of a pass over float weights, at least: they share what is widened */
+    FLOAT_CHUNK = 64,         /* tokens, at least, where weights are floats: they share panels */
     GROUPS_ENOUGH = 8         /* groups of rows a thread should have before tokens are split too */
 };
 

@@ -11,14 +11,15 @@
  *   whose top bit is set are then complemented.
  * Tiles: 1 token x 32 rows (decode, streams the weights), up to 4 tokens x 16 rows: 8 accumulators,
  *   2 expanded registers and their even, then odd columns. The float sums y live in memory: they
- *   are touched once a block. Float weights: 64 rows x 1, 32 x 2, 16 x 4 tokens: 8 accumulators
- *   hide the FMA's latency.
+ *   are touched once a block. Float weights: 1 token x 64 rows, or 4 tokens x 16 rows of a panel of
+ *   floats (float_tiles.h): 8 accumulators hide the FMA's latency.
  *
  * Limits and measurements (AMD EPYC Zen 1, 2.54 GHz, GCC 12, one core, weights in L2, 2026-11-24):
  *   one vpmaddwd of 128 bits a cycle, so 8 multiply-adds a cycle, and two 128-bit FMAs, also 8.
  *   1 token: int8 6.2, nf4 5.1, int6 4.2, nf5a 3.9, nf6a 3.1 multiply-adds a cycle (nf4: 7.3 GB/s
- *   of packed weights); 4 tokens and more: int8 7.4, nf4 6.6, int6 6.3, nf5a 5.9, nf6a 5.4; fp16
- *   5.3. A weight is read once a tile. */
+ *   of packed weights); 4 tokens and more: int8 7.4, nf4 6.6, int6 6.3, nf5a 5.9, nf6a 5.4. An
+ *   integer weight is read once a tile. fp16, 64 tokens: 88 % of the FMAs that the same run could do
+ *   in registers (66 % when every tile widened for itself). */
 #include "backend/cpu/kernel.h"
 #include "backend/cpu/levels.h"
 
@@ -340,46 +341,48 @@ INLINE __m256 load_values(samp__kind kind, const uint8_t *line, int h)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(v), 16));
 }
 
-/* m tokens x n_groups groups of 16 rows; m * n_groups = 4, so 8 accumulators. */
-INLINE void float_tile(samp__kind kind, int m, int n_groups, const samp__product *product,
-                       size_t group, size_t token)
+/* One token x n_groups groups of 16 rows, of which there are 1 or 4, 8 accumulators. */
+INLINE void float_groups(samp__kind kind, int n_groups, const samp_weight *weight,
+                         const uint8_t *line, const float *x, float (*y)[SAMP__ROWS])
 {
-    const samp_weight *weight = product->weight;
-    const size_t line_bytes = SAMP__ROWS * samp__kinds[kind].lines;
-    const uint8_t *line = weight->data + group * weight->group_bytes;
-    const float *x = product->x + token * weight->cols;
-    __m256 y[8];
+    __m256 sum[2 * FLOAT_TILE];
     UNROLL
-    for (int i = 0; i < 2 * n_groups * m; i++) y[i] = _mm256_setzero_ps();
-    for (size_t k = 0; k < weight->cols; k++, line += line_bytes) {
+    for (int g = 0; g < 2 * n_groups; g++) sum[g] = _mm256_setzero_ps();
+    for (size_t k = 0; k < weight->cols; k++, line += SAMP__ROWS * samp__kinds[kind].lines) {
+        __m256 value = _mm256_broadcast_ss(x + k);
         UNROLL
         for (int g = 0; g < 2 * n_groups; g++) {
-            __m256 w = load_values(kind, line + (size_t)g / 2 * weight->group_bytes, g % 2);
-            UNROLL
-            for (int t = 0; t < m; t++)
-                y[t * 2 * n_groups + g] =
-                    _mm256_fmadd_ps(w, _mm256_broadcast_ss(x + (size_t)t * weight->cols + k),
-                                    y[t * 2 * n_groups + g]);
+            const uint8_t *at = line + (size_t)g / 2 * weight->group_bytes;
+            sum[g] = _mm256_fmadd_ps(load_values(kind, at, g % 2), value, sum[g]);
         }
     }
-    if (kind == SAMP__FP8)
-        for (int g = 0; g < 2 * n_groups; g++) {
-            const uint8_t *at = weight->data + (group + (size_t)g / 2) * weight->group_bytes;
-            __m256 scale = _mm256_loadu_ps(samp__row_scales(weight, at) + 8 * (g % 2));
-            for (int t = 0; t < m; t++)
-                y[t * 2 * n_groups + g] = _mm256_mul_ps(y[t * 2 * n_groups + g], scale);
-        }
-    size_t row = group * SAMP__ROWS, room = (size_t)n_groups * SAMP__ROWS;
-    size_t n = weight->rows - row < room ? weight->rows - row : room;
-    _Alignas(32) float values[64];
     UNROLL
-    for (int t = 0; t < m; t++) {
+    for (int g = 0; g < 2 * n_groups; g++) _mm256_store_ps(y[g / 2] + 8 * (g % 2), sum[g]);
+}
+
+INLINE void float_tokens(samp__kind kind, const uint8_t *line, size_t n, const float *x,
+                         size_t cols, float (*y)[SAMP__ROWS], float *panel)
+{
+    __m256 sum[FLOAT_TILE][2];
+    UNROLL
+    for (int t = 0; t < FLOAT_TILE; t++)
+        for (int h = 0; h < 2; h++) sum[t][h] = _mm256_load_ps(y[t] + 8 * h);
+    for (size_t k = 0; k < n; k++, line += SAMP__ROWS * samp__kinds[kind].lines) {
+        __m256 low = load_values(kind, line, 0), high = load_values(kind, line, 1);
+        if (panel) {
+            _mm256_store_ps(panel + SAMP__ROWS * k, low);
+            _mm256_store_ps(panel + SAMP__ROWS * k + 8, high);
+        }
         UNROLL
-        for (int g = 0; g < 2 * n_groups; g++)
-            _mm256_store_ps(values + 8 * g, y[t * 2 * n_groups + g]);
-        samp__store_rows(product->out + (token + (size_t)t) * weight->rows + row, values, n,
-                         product->add);
+        for (size_t t = 0; t < FLOAT_TILE; t++) {
+            __m256 value = _mm256_broadcast_ss(x + t * cols + k);
+            sum[t][0] = _mm256_fmadd_ps(low, value, sum[t][0]);
+            sum[t][1] = _mm256_fmadd_ps(high, value, sum[t][1]);
+        }
     }
+    UNROLL
+    for (int t = 0; t < FLOAT_TILE; t++)
+        for (int h = 0; h < 2; h++) _mm256_store_ps(y[t] + 8 * h, sum[t][h]);
 }
 
 #include "backend/cpu/float_tiles.h"

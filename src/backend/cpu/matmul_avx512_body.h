@@ -356,43 +356,40 @@ INLINE __m512 load_values(samp__kind kind, const uint8_t *line)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
 }
 
-/* m tokens x n_groups groups of 16 rows, one of the two 1, the other 8 (or 1). */
-INLINE void float_tile(samp__kind kind, int m, int n_groups, const samp__product *product,
-                       size_t group, size_t token)
+/* One token x n_groups groups of 16 rows, of which there are 1 or 8. */
+INLINE void float_groups(samp__kind kind, int n_groups, const samp_weight *weight,
+                         const uint8_t *line, const float *x, float (*y)[SAMP__ROWS])
 {
-    const samp_weight *weight = product->weight;
-    const size_t line_bytes = SAMP__ROWS * samp__kinds[kind].lines;
-    const uint8_t *line = weight->data + group * weight->group_bytes;
-    const float *x = product->x + token * weight->cols;
-    __m512 y[FLOAT_TILE];
+    __m512 sum[FLOAT_TILE];
     UNROLL
-    for (int i = 0; i < n_groups * m; i++) y[i] = _mm512_setzero_ps();
-    for (size_t k = 0; k < weight->cols; k++, line += line_bytes) {
+    for (int g = 0; g < n_groups; g++) sum[g] = _mm512_setzero_ps();
+    for (size_t k = 0; k < weight->cols; k++, line += SAMP__ROWS * samp__kinds[kind].lines) {
+        __m512 value = _mm512_set1_ps(x[k]);
         UNROLL
         for (int g = 0; g < n_groups; g++) {
-            __m512 w = load_values(kind, line + (size_t)g * weight->group_bytes);
-            UNROLL
-            for (int t = 0; t < m; t++)
-                y[t + g] =
-                    _mm512_fmadd_ps(w, _mm512_set1_ps(x[(size_t)t * weight->cols + k]), y[t + g]);
+            const uint8_t *at = line + (size_t)g * weight->group_bytes;
+            sum[g] = _mm512_fmadd_ps(load_values(kind, at), value, sum[g]);
         }
     }
-    if (kind == SAMP__FP8)
-        for (int g = 0; g < n_groups; g++) {
-            const uint8_t *at = weight->data + (group + (size_t)g) * weight->group_bytes;
-            __m512 scale = _mm512_loadu_ps(samp__row_scales(weight, at));
-            for (int t = 0; t < m; t++) y[t + g] = _mm512_mul_ps(y[t + g], scale);
-        }
-    size_t row = group * SAMP__ROWS, room = (size_t)n_groups * SAMP__ROWS;
-    size_t n = weight->rows - row < room ? weight->rows - row : room;
-    _Alignas(64) float values[FLOAT_TILE * SAMP__ROWS];
     UNROLL
-    for (int t = 0; t < m; t++) {
+    for (int g = 0; g < n_groups; g++) _mm512_store_ps(y[g], sum[g]);
+}
+
+INLINE void float_tokens(samp__kind kind, const uint8_t *line, size_t n, const float *x,
+                         size_t cols, float (*y)[SAMP__ROWS], float *panel)
+{
+    __m512 sum[FLOAT_TILE];
+    UNROLL
+    for (int t = 0; t < FLOAT_TILE; t++) sum[t] = _mm512_load_ps(y[t]);
+    for (size_t k = 0; k < n; k++, line += SAMP__ROWS * samp__kinds[kind].lines) {
+        __m512 w = load_values(kind, line);
+        if (panel) _mm512_store_ps(panel + SAMP__ROWS * k, w);
         UNROLL
-        for (int g = 0; g < n_groups; g++) _mm512_store_ps(values + SAMP__ROWS * g, y[t + g]);
-        samp__store_rows(product->out + (token + (size_t)t) * weight->rows + row, values, n,
-                         product->add);
+        for (size_t t = 0; t < FLOAT_TILE; t++)
+            sum[t] = _mm512_fmadd_ps(w, _mm512_set1_ps(x[t * cols + k]), sum[t]);
     }
+    UNROLL
+    for (int t = 0; t < FLOAT_TILE; t++) _mm512_store_ps(y[t], sum[t]);
 }
 
 #include "backend/cpu/float_tiles.h"

@@ -85,7 +85,7 @@ void samp__neon_quantize(const samp__quantized *to, size_t token, const float *x
 
 /* ---- float weights ---- */
 
-enum { FLOAT_TILE = 4, QUARTERS = SAMP__ROWS / 4, SUMS = 4 * QUARTERS };
+enum { FLOAT_TILE = 4, QUARTERS = SAMP__ROWS / 4 };
 
 /* Four rows' weights of a column. */
 INLINE float32x4_t load_values(samp__kind kind, const uint8_t *line, int quarter)
@@ -103,46 +103,45 @@ INLINE float32x4_t load_values(samp__kind kind, const uint8_t *line, int quarter
     return vreinterpretq_f32_u32(vshll_n_u16(v, 16));
 }
 
-/* m tokens x n_groups groups of 16 rows, one of the two 1, the other 4 (or 1). */
-INLINE void float_tile(samp__kind kind, int m, int n_groups, const samp__product *product,
-                       size_t group, size_t token)
+/* One token x n_groups groups of 16 rows, of which there are 1 or 4. */
+INLINE void float_groups(samp__kind kind, int n_groups, const samp_weight *weight,
+                         const uint8_t *line, const float *x, float (*y)[SAMP__ROWS])
 {
-    const samp_weight *weight = product->weight;
-    const size_t line_bytes = SAMP__ROWS * samp__kinds[kind].lines;
-    const uint8_t *line = weight->data + group * weight->group_bytes;
-    const float *x = product->x + token * weight->cols;
     const int quarters = QUARTERS * n_groups;
-    float32x4_t y[SUMS];
+    float32x4_t sum[FLOAT_TILE * QUARTERS];
     UNROLL
-    for (int i = 0; i < quarters * m; i++) y[i] = vdupq_n_f32(0);
-    for (size_t k = 0; k < weight->cols; k++, line += line_bytes) {
+    for (int g = 0; g < quarters; g++) sum[g] = vdupq_n_f32(0);
+    for (size_t k = 0; k < weight->cols; k++, line += SAMP__ROWS * samp__kinds[kind].lines) {
         UNROLL
         for (int g = 0; g < quarters; g++) {
             const uint8_t *at = line + (size_t)(g / QUARTERS) * weight->group_bytes;
-            float32x4_t w = load_values(kind, at, g % QUARTERS);
-            UNROLL
-            for (int t = 0; t < m; t++)
-                y[t * quarters + g] =
-                    vfmaq_n_f32(y[t * quarters + g], w, x[(size_t)t * weight->cols + k]);
+            sum[g] = vfmaq_n_f32(sum[g], load_values(kind, at, g % QUARTERS), x[k]);
         }
     }
-    if (kind == SAMP__FP8)
-        for (int g = 0; g < quarters; g++) {
-            const uint8_t *at =
-                weight->data + (group + (size_t)(g / QUARTERS)) * weight->group_bytes;
-            float32x4_t scale = vld1q_f32(samp__row_scales(weight, at) + 4 * (g % QUARTERS));
-            for (int t = 0; t < m; t++) y[t * quarters + g] = vmulq_f32(y[t * quarters + g], scale);
-        }
-    size_t row = group * SAMP__ROWS, room = (size_t)n_groups * SAMP__ROWS;
-    size_t n = weight->rows - row < room ? weight->rows - row : room;
-    float values[4 * SUMS];
     UNROLL
-    for (int t = 0; t < m; t++) {
+    for (int g = 0; g < quarters; g++) vst1q_f32(y[g / QUARTERS] + 4 * (g % QUARTERS), sum[g]);
+}
+
+INLINE void float_tokens(samp__kind kind, const uint8_t *line, size_t n, const float *x,
+                         size_t cols, float (*y)[SAMP__ROWS], float *panel)
+{
+    float32x4_t sum[FLOAT_TILE][QUARTERS];
+    UNROLL
+    for (int t = 0; t < FLOAT_TILE; t++)
+        for (int g = 0; g < QUARTERS; g++) sum[t][g] = vld1q_f32(y[t] + 4 * g);
+    for (size_t k = 0; k < n; k++, line += SAMP__ROWS * samp__kinds[kind].lines) {
         UNROLL
-        for (int g = 0; g < quarters; g++) vst1q_f32(values + 4 * g, y[t * quarters + g]);
-        samp__store_rows(product->out + (token + (size_t)t) * weight->rows + row, values, n,
-                         product->add);
+        for (int g = 0; g < QUARTERS; g++) {
+            float32x4_t w = load_values(kind, line, g);
+            if (panel) vst1q_f32(panel + SAMP__ROWS * k + 4 * (size_t)g, w);
+            UNROLL
+            for (size_t t = 0; t < FLOAT_TILE; t++)
+                sum[t][g] = vfmaq_n_f32(sum[t][g], w, x[t * cols + k]);
+        }
     }
+    UNROLL
+    for (int t = 0; t < FLOAT_TILE; t++)
+        for (int g = 0; g < QUARTERS; g++) vst1q_f32(y[t] + 4 * g, sum[t][g]);
 }
 
 #include "backend/cpu/float_tiles.h"
