@@ -33,7 +33,7 @@ json_t *samp_config_json(const samp_config *config, const char *dtype)
     assert(family); /* a config is parsed, or made for one of them */
     json_t *object = json_pack(
         "{s:[s], s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:b, s:o,"
-        " s:o}",
+        " s:o, s:n}",
         "architectures", family->architecture, "model_type", family->model_type, "torch_dtype",
         dtype, "hidden_act", "silu", "hidden_size", (json_int_t)config->dim, "intermediate_size",
         (json_int_t)config->hidden_dim, "num_hidden_layers", (json_int_t)config->n_layers,
@@ -44,7 +44,7 @@ json_t *samp_config_json(const samp_config *config, const char *dtype)
         "rope_theta", config->rope_theta, "rope_scaling", samp__config_rope_json(config),
         "tie_word_embeddings", config->tied_embeddings, "bos_token_id",
         config->bos_token < 0 ? json_null() : json_integer(config->bos_token), "eos_token_id",
-        eos_json(config));
+        eos_json(config), "pad_token_id"); /* else a class's own, past a small vocabulary */
     bool ok = object && samp__config_layers_json(config, family, object);
     /* Qwen2's biases are not for config.json to say. */
     if (ok && !family->qkv_bias)

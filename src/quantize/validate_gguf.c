@@ -1,6 +1,6 @@
-/* A GGUF file: its structure, its metadata against its tensors, its tokenizer, and in deep mode
+/* A GGUF model, in one file or several: its structure, its metadata against its tensors, its tokenizer, and in deep mode
  * every value. The reader and the importer do the checking; this says what they found. */
-#include "file/gguf.h"
+#include "file/gguf_set.h"
 #include "quantize/import_source.h"
 #include "quantize/validate_internal.h"
 
@@ -14,12 +14,12 @@ static const char *name_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* A failure of reading as a finding; one of this machine as a failure. */
+/* A failure of reading as a finding; one of this machine, or of what was asked for, as a failure. */
 static samp_status take_failure(samp_validation *v, samp_finding_id id, const samp_error *failure,
                                 samp_error *error)
 {
     if (failure->status == SAMP_NOMEM || failure->status == SAMP_IO ||
-        failure->status == SAMP_CANCELLED)
+        failure->status == SAMP_CANCELLED || failure->status == SAMP_INVALID)
         return samp_fail(error, failure->status, "%s", failure->message);
     samp_findings_add(v->findings, id, name_of(v->folder), NULL, "%s", failure->message);
     return SAMP_OK;
@@ -51,10 +51,6 @@ static samp_status read_values(samp_validation *v, samp_gguf *gguf, const samp_g
 
 static samp_status read_tensors(samp_validation *v, samp_gguf *gguf, samp_error *error)
 {
-    v->findings->n_tensors = samp_gguf_count(gguf);
-    for (size_t i = 0; i < samp_gguf_count(gguf); i++)
-        v->bytes_total += samp_gguf_at(gguf, i)->bytes;
-    if (v->options->depth != SAMP_VALIDATE_DEEP) return SAMP_OK;
     for (size_t i = 0; i < samp_gguf_count(gguf); i++) {
         samp_error failure = {0};
         samp_status status = read_values(v, gguf, samp_gguf_at(gguf, i), &failure);
@@ -63,6 +59,18 @@ static samp_status read_tensors(samp_validation *v, samp_gguf *gguf, samp_error 
                 v, status == SAMP_UNSUPPORTED ? SAMP_FINDING_GGUF_UNCHECKED : SAMP_FINDING_GGUF_BAD,
                 &failure, error));
     }
+    return SAMP_OK;
+}
+
+static samp_status read_files(samp_validation *v, const samp_gguf_set *set, samp_error *error)
+{
+    v->findings->n_files = set->n;
+    v->findings->n_tensors = samp_gguf_set_count(set);
+    for (uint32_t f = 0; f < set->n; f++)
+        for (size_t i = 0; i < samp_gguf_count(set->files[f]); i++)
+            v->bytes_total += samp_gguf_at(set->files[f], i)->bytes;
+    if (v->options->depth != SAMP_VALIDATE_DEEP) return SAMP_OK;
+    for (uint32_t f = 0; f < set->n; f++) SAMP_TRY(read_tensors(v, set->files[f], error));
     return SAMP_OK;
 }
 
@@ -96,7 +104,7 @@ static samp_status read_model(samp_validation *v, samp_error *error)
 
 samp_status samp__validate_gguf(samp_validation *v, samp_error *error)
 {
-    samp_gguf *gguf;
+    samp_gguf_set set;
     samp_error failure;
     const char *target = v->options->target;
     v->findings->n_files = 1;
@@ -108,11 +116,11 @@ samp_status samp__validate_gguf(samp_validation *v, samp_error *error)
                           "it is text that stands for the real file");
         return SAMP_OK;
     }
-    if (samp_gguf_open(&gguf, v->folder, &failure) != SAMP_OK)
+    if (samp_gguf_set_open(&set, v->folder, &failure) != SAMP_OK)
         return take_failure(v, SAMP_FINDING_GGUF_BAD, &failure, error);
     samp_status status = read_model(v, error);
-    if (status == SAMP_OK) status = read_tokenizer(v, gguf, error);
-    if (status == SAMP_OK) status = read_tensors(v, gguf, error);
-    samp_gguf_close(gguf);
+    if (status == SAMP_OK) status = read_tokenizer(v, set.files[0], error);
+    if (status == SAMP_OK) status = read_files(v, &set, error);
+    samp_gguf_set_close(&set);
     return status;
 }

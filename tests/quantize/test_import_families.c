@@ -104,6 +104,22 @@ static void test_parts(void **state)
     tiny_remove(scratch);
 }
 
+/* validate takes the parts together, and does not take one of the later ones for a model. */
+static void test_parts_are_validated(void **state)
+{
+    (void)state;
+    samp_error error;
+    samp_findings findings = {0};
+    samp_validate_options deep = {.depth = SAMP_VALIDATE_DEEP};
+    OK(samp_validate(PARTS "1-of-00002.gguf", &deep, NULL, &findings, e));
+    assert_int_equal(findings.count, 0);
+    assert_int_equal(findings.n_files, 2);
+    assert_int_equal(findings.n_tensors, 30);
+    assert_int_equal(samp_validate(PARTS "2-of-00002.gguf", &deep, NULL, &findings, &error),
+                     SAMP_INVALID);
+    samp_findings_release(&findings);
+}
+
 /* ---- metadata ---- */
 
 enum { DIM = 16, VOCAB = 12 };
@@ -248,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_as_the_checkpoint),
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_parts_are_validated),
         cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_refused_metadata),
     };
