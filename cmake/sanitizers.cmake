@@ -5,7 +5,7 @@
 set(quick "^(base|format|file|http|model|chat|fuzz)_|^quantize_(families|findings|import|import_families|quantize|resume|\
 torture|validate|validate_foreign)$|\
 ^command_(bad_inputs|chat|cli|options)$")
-set(threads "^(base_thread|backend_reference|http_limits|http_server|http_stream|cpu_device|run_session|engine_(cancel|schedule|same_bits)|quantize_quantize)$")
+set(threads "^(base_thread|backend_reference|http_limits|http_server|http_stream|cpu_device|run_session|engine_(cancel|schedule)|quantize_quantize)$")
 foreach(label quick threads)
   add_custom_target(${label}_tests DEPENDS samp)
   get_property(tests DIRECTORY PROPERTY TESTS)

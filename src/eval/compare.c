@@ -2,7 +2,7 @@
  * copies for AVX2 and AVX-512 are chosen by the loader (target_clones). */
 #include "eval/compare.h"
 
-#include "eval/fast_exp.h"
+#include "base/fast_exp.h"
 
 #include <math.h>
 

@@ -4,7 +4,7 @@
 
 #include "base/matrix.h"
 #include "base/memory.h"
-#include "eval/fast_exp.h"
+#include "base/fast_exp.h"
 
 #include <math.h>
 #include <string.h>

@@ -10,8 +10,13 @@
  * hundreds of samplers); choosing a token allocates nothing. */
 #include "run/sampler.h"
 
-#include "backend/numerics.h"
+#include "base/fast_exp.h"
+#include "base/half.h"
 #include "base/memory.h"
+
+#include <math.h>
+
+enum { LANES = 16, SUM_BLOCK = 256 };
 
 struct samp_sampler {
     samp_sampler_options options;
@@ -219,45 +224,98 @@ static uint32_t select_first(const float *weights, int32_t *ids, uint32_t n, dou
     return end;
 }
 
+/* Sums in sixteen lanes and then block by block: an order that vectorises, and the same on every
+ * machine. */
+SAMP_CLONES static double sum_block(const float *x, uint32_t n)
+{
+    double lane[LANES] = {0}, sum = 0;
+    uint32_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++) lane[l] += (double)x[i + l];
+    for (; i < n; i++) sum += (double)x[i];
+    for (int l = 0; l < LANES; l++) sum += lane[l];
+    return sum;
+}
+
+static double sum_all(const float *x, uint32_t n)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i += SUM_BLOCK)
+        sum += sum_block(x + i, n - i < SUM_BLOCK ? n - i : SUM_BLOCK);
+    return sum;
+}
+
 /* Sets the weight of every candidate that is not among the first `n_kept` of ids[0..n) to 0. */
 static void clear_rest(float *weights, const int32_t *ids, uint32_t n_kept, uint32_t n)
 {
     for (uint32_t i = n_kept; i < n; i++) weights[ids[i]] = 0;
 }
 
+/* A weight that all tokens to keep have at least, so that the others, nearly all, need no selecting.
+ * For top_k the power of two below the k-th weight; for top_p half of what leaves tokens lighter
+ * than it less than 1 - top_p of the whole together. */
+static float least_kept(const samp_sampler *sampler, const float *weights, double total)
+{
+    const samp_sampler_options *o = &sampler->options;
+    if (o->top_k == 0) return (float)((1 - (double)o->top_p) * total / sampler->vocab_size / 2);
+    uint32_t counts[129] = {0}, n = 0, exponent = 128; /* no weight is above 1 */
+    for (uint32_t i = 0; i < sampler->vocab_size; i++) counts[samp_float_bits(weights[i]) >> 23]++;
+    while (exponent > 0 && n < (uint32_t)o->top_k) n += counts[--exponent];
+    return samp_bits_float(exponent << 23);
+}
+
 static void keep_top(const samp_sampler *sampler, float *weights)
 {
     const samp_sampler_options *o = &sampler->options;
     int32_t *ids = sampler->kept;
+    double total = sum_all(weights, sampler->vocab_size);
+    float least = least_kept(sampler, weights, total);
     uint32_t n = 0;
     for (uint32_t i = 0; i < sampler->vocab_size; i++)
-        if (weights[i] > 0) ids[n++] = (int32_t)i;
+        if (weights[i] > 0 && weights[i] >= least)
+            ids[n++] = (int32_t)i;
+        else
+            weights[i] = 0;
     if (o->top_k > 0 && (uint32_t)o->top_k < n) {
         uint32_t kept = select_first(weights, ids, n, o->top_k, true);
         clear_rest(weights, ids, kept, n);
         n = kept;
     }
     if (o->top_p < 1) {
-        double total = 0;
-        for (uint32_t i = 0; i < n; i++) total += (double)weights[ids[i]];
+        if (o->top_k > 0) total = sum_all(weights, sampler->vocab_size);
         clear_rest(weights, ids, select_first(weights, ids, n, (double)o->top_p * total, false), n);
     }
 }
 
-/* One token, with probability weights[i] / their sum. */
+/* ---- drawing ---- */
+
+/* One token, with probability weights[i] / their sum. Whole blocks are passed by their sums; where
+ * rounding of a walk through the right block finds nothing, the next token is it. */
 static int32_t draw(samp_sampler *sampler, const float *weights)
 {
-    double total = 0, at = 0;
-    for (uint32_t i = 0; i < sampler->vocab_size; i++) total += (double)weights[i];
-    double target = samp_prng_uniform(&sampler->prng) * total;
-    int32_t last = 0;
-    for (uint32_t i = 0; i < sampler->vocab_size; i++) {
-        if (weights[i] <= 0) continue;
-        at += (double)weights[i];
-        last = (int32_t)i;
-        if (at > target) break;
+    uint32_t n = sampler->vocab_size, last = n - 1;
+    double at = 0, target = samp_prng_uniform(&sampler->prng) * sum_all(weights, n);
+    for (uint32_t first = 0; first < n; first += SUM_BLOCK) {
+        uint32_t end = n - first < SUM_BLOCK ? n : first + SUM_BLOCK;
+        double walked = at;
+        at += sum_block(weights + first, end - first);
+        for (uint32_t i = first; at > target && i < end; i++) {
+            walked += (double)weights[i];
+            if (weights[i] > 0 && walked > target) return (int32_t)i;
+        }
     }
-    return last;
+    while (last > 0 && weights[last] <= 0) last--;
+    return (int32_t)last;
+}
+
+/* Weights relative to the likeliest token's, which is 1. */
+SAMP_CLONES static void weigh(float *x, uint32_t n, float max, float temperature, float min_p)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        float y = (x[i] - max) / temperature, weight = samp_fast_exp(y);
+        weight = y > -87.0f ? weight : 0; /* -inf is among these */
+        x[i] = weight >= min_p ? weight : 0;
+    }
 }
 
 int32_t samp_sampler_next(samp_sampler *sampler, float *logits)
@@ -269,11 +327,7 @@ int32_t samp_sampler_next(samp_sampler *sampler, float *logits)
     int32_t best = greatest(logits, sampler->vocab_size);
     float max = logits[best];
     if (o->temperature == 0 || !isfinite(max)) return best;
-    float *weights = logits; /* relative to the likeliest token's, which is 1 */
-    for (uint32_t i = 0; i < sampler->vocab_size; i++) {
-        float weight = samp_exp((logits[i] - max) / o->temperature);
-        weights[i] = weight >= o->min_p ? weight : 0;
-    }
-    if (has_filter(o)) keep_top(sampler, weights);
-    return draw(sampler, weights);
+    weigh(logits, sampler->vocab_size, max, o->temperature, o->min_p);
+    if (has_filter(o)) keep_top(sampler, logits);
+    return draw(sampler, logits);
 }
