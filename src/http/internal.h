@@ -155,6 +155,9 @@ void samp__http_connection_close(samp_http_connection *connection, const char *r
 void samp__http_connection_drain(samp_http_connection *connection, bool now);
 samp_http_connection *samp__http_connection_next(samp_http_connection *connection);
 
+/* timeouts.c */
+bool samp__http_set_timer(struct event *timer, double seconds);
+
 /* exchange.c: one request and its answer. */
 samp_http_exchange *samp__http_exchange_create(samp_http_connection *connection,
                                                const samp__http_listener *listener,

@@ -6,7 +6,6 @@
 #include "base/memory.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -94,12 +93,8 @@ static void drain(samp_http_server *server, double due)
 {
     if (atomic_exchange(&server->draining, true) && due >= server->drain_due) return;
     server->drain_due = due;
-    double seconds = due - samp_clock();
-    if (seconds < 0) seconds = 0;
-    struct timeval time = {.tv_sec = (time_t)seconds};
-    time.tv_usec = (suseconds_t)((seconds - (double)time.tv_sec) * 1e6);
     close_listeners(server);
-    event_add(server->drain_timer, &time);
+    samp__http_set_timer(server->drain_timer, due - samp_clock());
     drain_connections(server, false);
     if (!server->connections) event_base_loopbreak(server->base);
 }
@@ -127,7 +122,7 @@ static void on_wake(evutil_socket_t fd, short events, void *context)
 
 void samp_http_server_drain(samp_http_server *server, double seconds)
 {
-    double due = samp_clock() + (seconds > 0 ? seconds < 1e6 ? seconds : 1e6 : 0);
+    double due = samp_clock() + (seconds > 0 ? seconds : 0);
     pthread_mutex_lock(&server->lock);
     if (!server->drain_wanted || due < server->drain_wanted_due) server->drain_wanted_due = due;
     server->drain_wanted = true;

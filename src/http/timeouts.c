@@ -15,6 +15,14 @@
 enum { WRITE_OWED_MAX = 1 << 16 };
 static const double linger_seconds = 2, poll_seconds = 1;
 
+bool samp__http_set_timer(struct event *timer, double seconds)
+{
+    seconds = fmin(fmax(seconds, 0), 1e6);
+    struct timeval time = {.tv_sec = (time_t)seconds};
+    time.tv_usec = (suseconds_t)((seconds - (double)time.tv_sec) * 1e6);
+    return event_add(timer, &time) == 0;
+}
+
 unsigned samp__http_patience_ms(const samp_http_server *server)
 {
     return (unsigned)(1000 * fmin(fmax(server->options.write_seconds, 6), 3600));
@@ -82,10 +90,7 @@ void samp__http_arm(samp_http_connection *connection)
     double due = fmin(fmin(connection->phase_due, connection->write_due),
                       fmin(connection->beat_due, connection->poll_due));
     if (due >= connection->timer_due) return;
-    double seconds = fmin(fmax(due - samp_clock(), 0), 1e6);
-    struct timeval time = {.tv_sec = (time_t)seconds};
-    time.tv_usec = (suseconds_t)((seconds - (double)time.tv_sec) * 1e6);
-    if (event_add(connection->timer, &time) == 0) connection->timer_due = due;
+    if (samp__http_set_timer(connection->timer, due - samp_clock())) connection->timer_due = due;
 }
 
 void samp__http_output_taken(samp_http_connection *connection, size_t n, size_t left)
