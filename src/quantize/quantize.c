@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "format/convert.h"
 #include "format/feedback.h"
+#include "quantize/input_fingerprint.h"
 #include "quantize/input_moments.h"
 #include "quantize/writer.h"
 
@@ -329,6 +330,9 @@ static json_t *about(const quantize_job *job)
     bool ok = object != NULL;
     if (ok && job->options->plan)
         ok = samp_json_set(object, "plan", json_deep_copy(job->options->plan));
+    json_t *inputs = ok ? samp_input_fingerprint(job->model, job->plan) : NULL;
+    ok = ok && samp_json_set(object, "calibration_inputs", inputs);
+    if (ok && json_object_size(inputs) == 0) json_object_del(object, "calibration_inputs");
     if (ok && job->options->provenance)
         ok = json_object_update_missing(object, (json_t *)job->options->provenance) == 0;
     if (!ok) {

@@ -98,6 +98,16 @@ static size_t end_tokens(const samp_server *server, const samp_config *config, i
     return n;
 }
 
+static samp_status open_drift(samp_server *server, samp_model *model, samp_error *error)
+{
+    samp_about about;
+    samp_about_model(model, &about);
+    samp_status status =
+        samp_drift_create(&server->drift, model, about.manifest, server->metrics, error);
+    samp_about_release(&about);
+    return status;
+}
+
 static samp_status open_engine(samp_server *server, samp_model *model, samp_error *error)
 {
     int32_t ends[ENDS_MAX];
@@ -108,6 +118,8 @@ static samp_status open_engine(samp_server *server, samp_model *model, samp_erro
     options.session.progress = server->progress;
     options.stepped = samp__observe_step;
     options.context = server;
+    SAMP_TRY(open_drift(server, model, error));
+    options.session.tap = samp_drift_tap(server->drift);
     SAMP_TRY(samp_constrain_vocabulary_create(&server->vocabulary, server->tokenizer,
                                               config->vocab_size, ends, options.n_eos_tokens,
                                               error));

@@ -62,6 +62,7 @@ void samp__observe_step(void *context, const samp_engine_step *step)
     samp_metric_observe(server->metrics, SAMP_METRIC_ITERATION_TOKENS,
                         step->n_decode + step->n_prefill);
     samp_metric_observe(server->metrics, SAMP_METRIC_STEP_SECONDS, step->seconds);
+    samp_drift_step(server->drift, step->seconds);
 }
 
 /* ---- gauges ---------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* The small page at /: its text is built in (page.html), its numbers come as JSON. */
 #include "serve/server_internal.h"
 
+#include <math.h>
 #include <string.h>
 
 extern const char samp__page_html[];
@@ -19,6 +20,23 @@ static void number(samp_buffer *body, const char *key, double value)
 {
     samp_buffer_printf(body, ",\"%s\":", key);
     samp_metrics_write_number(body, value);
+}
+
+/* Groups whose drift is known; nothing at all when none is. */
+static void write_drift(const samp_server *server, samp_buffer *body)
+{
+    const char *group;
+    double value;
+    unsigned n = 0;
+    if (atomic_load(&server->state) == SAMP_SERVER_LOADING) return;
+    for (size_t i = 0; samp_drift_read(server->drift, i, &group, &value); i++) {
+        if (isnan(value)) continue;
+        samp_buffer_printf(body,
+                           n++ ? ",{\"group\":\"%s\",\"value\":%.4f}"
+                               : ",\"drift\":[{\"group\":\"%s\",\"value\":%.4f}",
+                           group, value);
+    }
+    if (n) samp_buffer_text(body, "]");
 }
 
 void samp__route_page_status(samp_server *server, samp_http_exchange *exchange)
@@ -42,6 +60,7 @@ void samp__route_page_status(samp_server *server, samp_http_exchange *exchange)
     number(&body, "prefix_hits", samp_metric_value(m, SAMP_METRIC_PREFIX_HITS, NULL));
     number(&body, "prefix_queries", samp_metric_value(m, SAMP_METRIC_PREFIX_QUERIES, NULL));
     number(&body, "resident_bytes", samp_metric_value(m, SAMP_METRIC_RESIDENT_BYTES, NULL));
+    write_drift(server, &body);
     samp_buffer_text(&body, "}");
     samp_http_respond(exchange, 200, "application/json", body.data, body.length);
     samp_buffer_release(&body);

@@ -170,6 +170,7 @@ static void release(samp_server *server)
     samp_http_server_close(server->metrics_http);
     samp_prepare_release(server->prepare);
     samp_engine_close(server->engine);
+    samp_drift_release(server->drift);
     samp_http_server_close(server->http);
     samp_constrain_vocabulary_release(server->vocabulary);
     samp_chat_close(server->chat);
