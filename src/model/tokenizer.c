@@ -36,6 +36,7 @@ samp_status samp__tokenizer_new(samp_tokenizer **out, samp_error *error)
 samp_status samp__tokenizer_finish(samp_tokenizer *t, samp__merge_list *merges, const char *where,
                                    samp_error *error)
 {
+    SAMP_TRY(samp__added_named(t, where, error));
     SAMP_TRY(samp__merges_finish(t, merges, error));
     SAMP_TRY(samp__vocabulary_finish(t, error));
     SAMP_TRY(samp__joins_finish(t, error));

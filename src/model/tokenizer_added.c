@@ -7,6 +7,7 @@
  */
 #include "model/tokenizer_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static uint32_t node_new(samp__added_trie *trie, uint8_t byte)
@@ -103,6 +104,31 @@ samp_status samp__added_from_flags(samp_tokenizer *t, const char *where, samp_er
                                                .n = token->n_text,
                                                .special = token->flags & SAMP__TOKEN_SPECIAL};
     }
+    return SAMP_OK;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const samp__added *x = a, *y = b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+samp_status samp__added_named(samp_tokenizer *t, const char *where, samp_error *error)
+{
+    const int32_t ids[] = {t->bos, t->eos, t->pad, t->unk_name};
+    enum { N = sizeof ids / sizeof *ids };
+    samp__added *room = samp_arena_alloc(&t->arena, (size_t)t->n_added + N, sizeof *room);
+    if (!room) return samp_fail(error, SAMP_NOMEM, "%s: out of memory for special tokens", where);
+    if (t->n_added) memcpy(room, t->added, t->n_added * sizeof *room);
+    t->added = room;
+    for (int i = 0; i < N; i++) {
+        samp__token *token = ids[i] >= 0 ? &t->tokens[ids[i]] : NULL;
+        if (!token || token->flags & SAMP__TOKEN_ADDED || !token->n_text) continue;
+        token->flags |= SAMP__TOKEN_ADDED | SAMP__TOKEN_SPECIAL;
+        t->added[t->n_added++] = (samp__added){
+            .id = ids[i], .content = token->text, .n = token->n_text, .special = true};
+    }
+    qsort(t->added, t->n_added, sizeof *t->added, by_id);
     return SAMP_OK;
 }
 

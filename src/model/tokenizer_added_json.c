@@ -1,9 +1,9 @@
-/* Added tokens as documents list them. Three places name them, and the first to name one says how it
- * is matched, as in Hugging Face's transformers:
+/* Added tokens as documents list them. Three places name them, and the first to name one says how
+ * it is matched, as in Hugging Face's transformers:
  *     tokenizer_config.json's added_tokens_decoder    {"32000": {"content", "lstrip", ...}}
  *     tokenizer.json's added_tokens                   [{"id", "content", "lstrip", ...}]
- *     tokenizer_config.json's bos_token, eos_token, ... and additional_special_tokens, which make an
- *     ordinary token of the vocabulary a special one
+ *     tokenizer_config.json's bos_token, eos_token, ... and additional_special_tokens, which make
+ *     an ordinary token of the vocabulary, or one of the first list, a special one
  * Tokens already in the vocabulary keep their id there. The lists are small beside the vocabulary,
  * and each token is taken once: the flag SAMP__TOKEN_ADDED says that it was. */
 #include "model/tokenizer_internal.h"
@@ -86,9 +86,37 @@ static samp_status append(samp_tokenizer *t, uint32_t id, const json_t *item, bo
     return SAMP_OK;
 }
 
+static const char *content_of(const json_t *item)
+{
+    return json_string_value(json_is_object(item) ? json_object_get(item, "content") : item);
+}
+
+static bool name_token(json_t *names, const json_t *item)
+{
+    const char *text = content_of(item);
+    return !text || samp_json_set(names, text, json_true());
+}
+
+/* The texts of all special tokens that the configuration names, as keys; NULL: out of memory. */
+static json_t *special_names(const json_t *config)
+{
+    json_t *names = json_object();
+    bool done = names != NULL;
+    size_t k;
+    const json_t *item;
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++)
+        done = done && name_token(names, json_object_get(config, named[i]));
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        json_array_foreach(json_object_get(config, lists[i]), k, item) done =
+            done && name_token(names, item);
+    if (done) return names;
+    json_decref(names);
+    return NULL;
+}
+
 /* added_tokens_decoder: a token whose text the vocabulary has keeps the id it has there. */
-static samp_status read_decoder(samp_tokenizer *t, const json_t *config, const char *where,
-                                samp_error *error)
+static samp_status read_decoder(samp_tokenizer *t, const json_t *config, const json_t *names,
+                                const char *where, samp_error *error)
 {
     const char *key, *text;
     json_t *item;
@@ -103,7 +131,7 @@ static samp_status read_decoder(samp_tokenizer *t, const json_t *config, const c
         else
             SAMP_TRY(samp__vocabulary_put(t, id, text, strlen(text), 0, where, error));
         if (t->tokens[id].flags & SAMP__TOKEN_ADDED) continue;
-        SAMP_TRY(append(t, id, item, false, where, error));
+        SAMP_TRY(append(t, id, item, json_object_get(names, text) != NULL, where, error));
     }
     return SAMP_OK;
 }
@@ -136,17 +164,10 @@ static samp_status read_list(samp_tokenizer *t, const json_t *list, const char *
 static samp_status read_named(samp_tokenizer *t, const json_t *item, const char *where,
                               samp_error *error)
 {
-    const json_t *content = json_is_object(item) ? json_object_get(item, "content") : item;
-    const char *text = json_string_value(content);
+    const char *text = content_of(item);
     int32_t id = text && *text ? samp__vocabulary_find(t, text, strlen(text)) : -1;
     if (id < 0 || t->tokens[id].flags & SAMP__TOKEN_ADDED) return SAMP_OK;
     return append(t, (uint32_t)id, item, true, where, error);
-}
-
-static int by_id(const void *a, const void *b)
-{
-    const samp__added *x = a, *y = b;
-    return x->id < y->id ? -1 : x->id > y->id;
 }
 
 samp_status samp__added_read(samp_tokenizer *t, const json_t *list, const json_t *config,
@@ -163,7 +184,11 @@ samp_status samp__added_read(samp_tokenizer *t, const json_t *list, const json_t
     if (!room) return samp_fail(error, SAMP_NOMEM, "%s: out of memory for added tokens", where);
     if (t->n_added) memcpy(room, t->added, t->n_added * sizeof *room);
     t->added = room;
-    SAMP_TRY(read_decoder(t, config, where, error));
+    json_t *names = special_names(config);
+    if (!names) return samp_fail(error, SAMP_NOMEM, "%s: out of memory for added tokens", where);
+    samp_status status = read_decoder(t, config, names, where, error);
+    json_decref(names);
+    SAMP_TRY(status);
     SAMP_TRY(read_list(t, list, where, error));
     for (int i = 0; i < N_NAMED; i++)
         SAMP_TRY(read_named(t, json_object_get(config, named[i]), where, error));
@@ -173,6 +198,5 @@ samp_status samp__added_read(samp_tokenizer *t, const json_t *list, const json_t
         json_array_foreach(json_object_get(config, lists[i]), k, item)
             SAMP_TRY(read_named(t, item, where, error));
     }
-    qsort(t->added, t->n_added, sizeof *t->added, by_id);
     return SAMP_OK;
 }

@@ -1,8 +1,8 @@
 /* Inside of the tokenizer, for src/model/tokenizer_*.c only.
  *
  * A tokenizer is built by one of the readers (tokenizer_json.c, tokenizer_model.c,
- * tokenizer_gguf.c, tokenizer_llama2c.c) in three steps: tokens into the vocabulary, merges into a table keyed by a
- * pair of ids, and a pipeline described as in Hugging Face's tokenizer.json. After
+ * tokenizer_gguf.c, tokenizer_llama2c.c) in three steps: tokens into the vocabulary, merges into a
+ * table keyed by a pair of ids, and a pipeline described as in Hugging Face's tokenizer.json. After
  * samp__tokenizer_finish nothing changes any more, so that several threads may use it.
  *
  * Encoding goes through the rooms of this header in order:
@@ -284,6 +284,9 @@ samp_status samp__added_highest(const json_t *list, const json_t *config, uint32
  * be NULL. After samp__vocabulary_index. */
 samp_status samp__added_read(samp_tokenizer *t, const json_t *list, const json_t *config,
                              const char *where, samp_error *error);
+/* Makes bos, eos, pad and unk added tokens and special ones, as Hugging Face's transformers does with
+ * those that a configuration names. Before samp__merges_finish. */
+samp_status samp__added_named(samp_tokenizer *t, const char *where, samp_error *error);
 /* Makes the tries from t->added. */
 samp_status samp__added_finish(samp_tokenizer *t, const char *where, samp_error *error);
 /* A match of an added token in text[from..n): false when there is none. Special ones match with

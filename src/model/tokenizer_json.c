@@ -1,6 +1,7 @@
 /* Reads tokenizer.json (Hugging Face's tokenizers library), model type BPE; `config` is what
- * tokenizer_config.json says, and may add tokens (tokenizer_added_json.c). The document is released at the end; the tokenizer keeps copies, and references to the four parts
- * of the pipeline. What is not supported is refused by name. */
+ * tokenizer_config.json says, and may add tokens (tokenizer_added_json.c). The document is released
+ * at the end; the tokenizer keeps copies, and references to the four parts of the pipeline. What is
+ * not supported is refused by name. */
 #include "model/tokenizer_internal.h"
 
 #include <string.h>

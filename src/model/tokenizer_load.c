@@ -3,8 +3,8 @@
  *     tokenizer.json            the whole tokenizer; else
  *     tokenizer.model           a SentencePiece model
  *     tokenizer_config.json     names of special tokens, added tokens, templates
- *     special_tokens_map.json   the same names in older folders: read, and stronger, where the first
- *                               has no added_tokens_decoder
+ *     special_tokens_map.json   the same names in older folders: read, and stronger, where the
+ *                               first has no added_tokens_decoder
  *     added_tokens.json         {"<pad>": 32000}, in older folders without tokenizer.json
  *     chat_template.jinja       the template, before those of the configuration
  *     additional_chat_templates/tool_use.jinja

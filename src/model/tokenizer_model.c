@@ -1,10 +1,10 @@
 /* Reads tokenizer.model: SentencePiece's ModelProto, a protocol buffer (sentencepiece_model.proto).
  *
- * A message is a run of fields, each a number with a wire type, then its bytes; fields may come in
- * any order, unknown ones are stepped over, and of one that comes twice the last counts. Every
- * length is checked against the bytes left (samp_cursor). Two walks: one counts the pieces and reads
- * the settings, one takes the pieces. What would give other ids than SentencePiece does (unigram,
- * normalization tables, collapsed spaces) is refused by name.
+ * A message is a run of fields, each a number with a wire type, then its bytes; fields may come
+ * in any order, unknown ones are stepped over, and of one that comes twice the last counts. Every
+ * length is checked against the bytes left (samp_cursor). Two walks: one counts the pieces and
+ * reads the settings, one takes the pieces. What would give other ids than SentencePiece does
+ * (unigram, normalization tables, collapsed spaces) is refused by name.
  * The result is what Hugging Face's converter makes of the file. As there, tokenizer_config.json may
  * say "add_prefix_space", and "legacy": false for a space in front of the first text only; when it
  * says nothing, one stands behind each special token too, as in Llama 2's published tokenizer. */

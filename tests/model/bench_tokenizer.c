@@ -1,6 +1,6 @@
-/* How fast a tokenizer encodes: bench_tokenizer FOLDER TEXT... prints, for each file, the seconds of
- * the fastest of several runs and the tokens. Run by tools/bench_tokenizer.py, which compares them
- * with Hugging Face's tokenizers. */
+/* How fast a tokenizer encodes: bench_tokenizer FOLDER TEXT... prints, for each file, the seconds
+ * of the fastest of several runs and the tokens. Run by tools/bench_tokenizer.py, which compares
+ * them with Hugging Face's tokenizers. */
 #include "file/file.h"
 #include "model/tokenizer.h"
 

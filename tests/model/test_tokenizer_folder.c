@@ -163,6 +163,8 @@ static void test_model_folder(void **state)
     folder_write(&f, "added_tokens.json", "{\"<pad>\": 1400, \"<tool>\": 1402}");
     folder_write(&f, "special_tokens_map.json", "{\"pad_token\": \"<pad>\"}");
     samp_tokenizer *t = folder_load(&f);
+    assert_true(samp_tokenizer_is_special(t, 1400));
+    assert_false(samp_tokenizer_is_special(t, 1402));
     assert_int_equal(samp_tokenizer_vocab(t), 1403);
     assert_int_equal(samp_tokenizer_find(t, "<tool>"), 1402);
     assert_encodes(t, "<tool><s>", true, "1402 1");

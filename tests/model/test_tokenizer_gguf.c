@@ -1,5 +1,5 @@
-/* Tokenizers from GGUF metadata made here of the small vocabularies of tests/golden/tokenizers: each
- * name of tokenizer.ggml.pre must give the pipeline of its family, on all of the random strings. */
+/* Tokenizers from GGUF metadata made here of the small vocabularies of tests/golden/tokenizers:
+ * each name of tokenizer.ggml.pre must give its family's pipeline, on all of the random strings. */
 #include "model/random_strings.h"
 #include "quantize/gguf_maker.h"
 #include "support/golden.h"

@@ -1,5 +1,5 @@
-/* tokenizer.model: the small one that SentencePiece itself trained (tests/golden/tokenizers), cut at
- * every byte, and models made here field by field for what is refused. */
+/* tokenizer.model: the small one that SentencePiece itself trained (tests/golden/tokenizers), cut
+ * at many a byte, and models made here field by field for what is refused. */
 #include "model/random_strings.h"
 #include "support/golden.h"
 

@@ -1,8 +1,8 @@
 /* 10,000 random strings a family against Hugging Face's tokenizers: ids with and without special
  * tokens, and the text they decode to (tools/golden_tokenizer_random.py; tests/golden/README.md).
- * Each family's pipeline runs on a small vocabulary that is stored here; real vocabularies are those
- * of ../shared/data, and with SAMP_TEST_TOKENIZERS=folder whatever the tool wrote digests beside:
- * NAME.gguf and NAME.gguf.random, or FOLDER/tokenizer.json and FOLDER/random. */
+ * Each family's pipeline runs on a small vocabulary that is stored here; real vocabularies are
+ * those of ../shared/data, and with SAMP_TEST_TOKENIZERS=folder whatever the tool wrote digests
+ * beside: NAME.gguf and NAME.gguf.random, or FOLDER/tokenizer.json and FOLDER/random. */
 #include "model/random_strings.h"
 #include "support/golden.h"
 
