@@ -1,7 +1,8 @@
-/* config.json from anywhere: parsed, quantization_config included; what is accepted must survive a
- * round trip and give finite rotation frequencies. */
+/* config.json from anywhere: parsed, quantization_config included, ours and other programs'; what is
+ * accepted must survive a round trip and give finite rotation frequencies. */
 #include "model/config.h"
 #include "model/quantization.h"
+#include "quantize/foreign.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -25,6 +26,22 @@ static void check_accepted(const samp_config *config)
     json_decref(json);
 }
 
+/* Another program's object: usable or a finding says why not; what a shape divides by is not 0. */
+static void check_foreign(const json_t *object)
+{
+    samp_foreign foreign = {0};
+    samp_findings findings = {0};
+    bool usable = samp_foreign_read(&foreign, object, &findings);
+    samp_foreign_check_threshold(object, &findings);
+    if (findings.count == 0) abort(); /* that another program made it, at least */
+    for (size_t i = 0; usable && i < foreign.n_groups; i++) {
+        const samp_foreign_group *group = &foreign.groups[i];
+        if (group->strategy == SAMP_FOREIGN_GROUP && !group->group_size) abort();
+        if (group->strategy == SAMP_FOREIGN_BLOCK && !(group->block[0] && group->block[1])) abort();
+    }
+    samp_findings_release(&findings);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     samp_error error;
@@ -40,6 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                    &error);
         samp_quantization_doubts(root, why, sizeof why);
     }
+    const json_t *object = samp_foreign_object(root);
+    if (object) check_foreign(object);
     json_decref(root);
     return 0;
 }
