@@ -1,4 +1,8 @@
-/* Sums of outer products in tiles of registers, and on them a blocked Cholesky factorization. */
+/* Sums of outer products in tiles of registers, and on them a blocked Cholesky factorization.
+ *
+ * What tiles read is gathered first: columns of x [n_rows][n] a power of two apart meet in one set of
+ * a cache. Zen 1, one core, 512 rows, G multiply-adds a second with and without: n = 576 13.9, 15.5;
+ * 1536 12.9, 12.6; 4096 12.2, 2.7; 8192 11.9, 2.4 (a multiply-add is two instructions here). */
 #include "base/matrix.h"
 
 #include "base/clones.h"
@@ -7,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { TILE_ROWS = 4, TILE_COLS = 16, BLOCK = 64 };
+enum { TILE_ROWS = 4, TILE_COLS = 16, BLOCK = 64, TERMS = 256 };
 
 typedef float eight __attribute__((vector_size(32)));
 
@@ -25,12 +29,12 @@ static inline __attribute__((always_inline)) void store_add(float *x, const eigh
     memcpy(x, &sum, sizeof sum);
 }
 
-/* 4 x 16 elements. */
-static inline __attribute__((always_inline)) void
-tile(float *c, size_t ldc, const float *p, size_t ldp, const float *q, size_t ldq, size_t n_terms)
+/* 4 x 16 elements; p [n_terms][4], q [n_terms][16]. */
+static inline __attribute__((always_inline)) void tile(float *c, size_t ldc, const float *p,
+                                                       const float *q, size_t n_terms)
 {
     eight sum[TILE_ROWS][2] = {{{0}}};
-    for (size_t t = 0; t < n_terms; t++, p += ldp, q += ldq) {
+    for (size_t t = 0; t < n_terms; t++, p += TILE_ROWS, q += TILE_COLS) {
         eight low, high;
         load(q, &low);
         load(q + 8, &high);
@@ -57,13 +61,37 @@ static inline __attribute__((always_inline)) void edge(float *c, size_t ldc, con
         }
 }
 
+/* `width` neighbouring columns of x [n_terms][ld], close together. */
+static inline __attribute__((always_inline)) void gather(float *to, const float *x, size_t ld,
+                                                         size_t n_terms, size_t width)
+{
+    for (size_t t = 0; t < n_terms; t++, to += width, x += ld) memcpy(to, x, width * sizeof *x);
+}
+
+/* At most TERMS terms and BLOCK rows. */
+static inline __attribute__((always_inline)) void block(float *c, size_t ldc, const float *p,
+                                                        size_t ldp, const float *q, size_t ldq,
+                                                        size_t n_terms, size_t m, size_t n)
+{
+    _Alignas(64) float rows[BLOCK / TILE_ROWS][TERMS * TILE_ROWS], cols[TERMS * TILE_COLS];
+    for (size_t i = 0; i < m; i += TILE_ROWS)
+        gather(rows[i / TILE_ROWS], p + i, ldp, n_terms, TILE_ROWS);
+    for (size_t k = 0; k < n; k += TILE_COLS) {
+        gather(cols, q + k, ldq, n_terms, TILE_COLS);
+        for (size_t i = 0; i < m; i += TILE_ROWS)
+            tile(c + i * ldc + k, ldc, rows[i / TILE_ROWS], cols, n_terms);
+    }
+}
+
 SAMP_CLONES void samp_outer_add(float *c, size_t ldc, const float *p, size_t ldp, const float *q,
                                 size_t ldq, size_t n_terms, size_t m, size_t n)
 {
     size_t rows = m - m % TILE_ROWS, cols = n - n % TILE_COLS;
-    for (size_t k = 0; k < cols; k += TILE_COLS)
-        for (size_t i = 0; i < rows; i += TILE_ROWS)
-            tile(c + i * ldc + k, ldc, p + i, ldp, q + k, ldq, n_terms);
+    for (size_t t = 0; t < n_terms; t += TERMS)
+        for (size_t i = 0; i < rows; i += BLOCK)
+            block(c + i * ldc, ldc, p + t * ldp + i, ldp, q + t * ldq, ldq,
+                  n_terms - t < TERMS ? n_terms - t : TERMS, rows - i < BLOCK ? rows - i : BLOCK,
+                  cols);
     edge(c + cols, ldc, p, ldp, q + cols, ldq, n_terms, rows, n - cols);
     edge(c + rows * ldc, ldc, p + rows, ldp, q, ldq, n_terms, m - rows, n);
 }
