@@ -303,10 +303,13 @@ void samp_call_start(samp_call *call)
 {
     atomic_store(&call->n_open, 1);
     samp_api_error error = {0};
-    bool gone = atomic_load(&call->cancelled);
-    if (!gone && prepare(call, &error) != SAMP_OK)
+    /* A call that was never prepared has nothing to answer with, though nobody will read it. */
+    samp_status status = atomic_load(&call->cancelled)
+                             ? samp_api_fail(&error, 499, NULL, NULL, "the client has left")
+                             : prepare(call, &error);
+    if (status != SAMP_OK) {
         samp__call_set_error(call, &error);
-    else if (!gone) {
+    } else {
         samp_metric_observe(call->server->metrics, SAMP_METRIC_REQUEST_N, call->request.n);
         if (call->request.max_tokens != UINT32_MAX)
             samp_metric_observe(call->server->metrics, SAMP_METRIC_REQUEST_MAX_TOKENS,
