@@ -34,11 +34,11 @@ typedef struct samp_engine_options {
     /* max_batch is the token budget of a step, context the positions of the KV store. A tap is
      * called on the engine's thread. */
     samp_session_options session;
-    uint32_t max_running;      /* requests in a step at most; 0 = 64 */
+    uint32_t max_running;      /* requests in a step at most; 0 = 64; half of max_batch is enough */
     uint32_t max_queue;        /* requests waiting at most; 0 = 1024 */
     uint64_t max_queue_tokens; /* prompt tokens waiting at most; 0 = no limit but max_queue */
     /* While answers are being written, pieces of prompts are cut so that a step is expected to last
-     * no longer than this; 0 = 0.25 s. */
+     * no longer than this, but are at least as many tokens as the answers'; 0 = 0.25 s. */
     double step_seconds;
     bool no_prefix_cache, no_speculation;
     /* End an answer besides the config's: the tokenizer's end of sequence and of turn. Copied. */

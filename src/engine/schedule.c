@@ -17,7 +17,7 @@
 enum {
     SCORED_ROWS = 128,  /* rows of logits a step computes for prompt tokens */
     GUESSED_ROWS = 64,  /* and for guesses */
-    SMALLEST_PIECE = 32 /* of a prompt, however slow the machine is */
+    SMALLEST_PIECE = 32 /* of prompts, however slow the machine is */
 };
 
 static uint32_t blocks_of(uint32_t n_tokens)
@@ -210,7 +210,8 @@ static void plan_prompts(samp_engine *engine, budget *left)
     if (engine->n_fed == first) return;
     if (first > 0) { /* somebody waits for the next token of an answer */
         uint32_t room = samp__pace_room(&engine->pace, fed, engine->options.step_seconds);
-        left->tokens = min(left->tokens, room > SMALLEST_PIECE ? room : SMALLEST_PIECE);
+        uint32_t least = fed > SMALLEST_PIECE ? fed : SMALLEST_PIECE; /* as much as answers */
+        left->tokens = min(left->tokens, room > least ? room : least);
     }
     uint32_t half = left->tokens / 2,
              most = left->tokens - (others < half ? (uint32_t)others : half);

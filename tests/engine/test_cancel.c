@@ -3,6 +3,8 @@
  * and no KV block stays held. */
 #include "support/engine_run.h"
 
+#include <pthread.h>
+
 enum { VOCAB = 203, PROMPT = 180, WAVE = 50, WAVES = 20 };
 
 static char *folder;
@@ -150,6 +152,65 @@ static void test_from_the_sink(void **state)
     finish_engine(engine);
 }
 
+enum { THREADS = 4, EACH = 40 };
+
+typedef struct client {
+    samp_engine *engine;
+    pthread_t thread;
+    record records[4];
+    uint64_t seed, n_tokens;
+} client;
+
+/* Requests one after another, in fours; some are cut, some looked at, some waited for. */
+static void *run_client(void *context)
+{
+    client *c = context;
+    samp_prng prng = {c->seed};
+    for (int round = 0; round < EACH / 4; round++) {
+        uint64_t ids[4];
+        memset(c->records, 0, sizeof c->records);
+        for (uint32_t i = 0; i < 4; i++) {
+            samp_request request = long_request();
+            request.n_prompt = 1 + (uint32_t)samp_prng_below(&prng, PROMPT);
+            request.max_tokens = (uint32_t)samp_prng_below(&prng, 30);
+            request.priority = (int64_t)samp_prng_below(&prng, 3);
+            ids[i] = submit(c->engine, request, &c->records[i]);
+        }
+        if (samp_prng_below(&prng, 2)) pause_briefly();
+        for (uint32_t i = 0; i < 4; i++)
+            if (samp_prng_below(&prng, 3) == 0) samp_engine_cancel(c->engine, ids[i]);
+        assert_true(stats_of(c->engine).kv_used <= 16);
+        for (uint32_t i = 0; i < 4; i++) {
+            await(&c->records[i]);
+            assert_int_equal(c->records[i].n_ends, 1);
+            c->n_tokens += c->records[i].n_tokens;
+        }
+    }
+    return NULL;
+}
+
+static void test_from_many_threads(void **state)
+{
+    (void)state;
+    static client clients[THREADS];
+    samp_engine *engine =
+        engine_on(folder, (samp_engine_options){.session = {.context = 16 * 64, .max_batch = 64}});
+    uint64_t n_tokens = 0, n_ended = 0;
+    for (uint32_t i = 0; i < THREADS; i++) {
+        clients[i] = (client){.engine = engine, .seed = i + 1};
+        assert_int_equal(pthread_create(&clients[i].thread, NULL, run_client, &clients[i]), 0);
+    }
+    for (uint32_t i = 0; i < THREADS; i++) {
+        pthread_join(clients[i].thread, NULL);
+        n_tokens += clients[i].n_tokens;
+    }
+    samp_engine_stats stats = finish_engine(engine);
+    for (int i = 0; i < SAMP_FINISH_COUNT; i++) n_ended += stats.ended[i];
+    assert_int_equal(n_ended, THREADS * EACH);
+    assert_int_equal(stats.ended[SAMP_FINISH_ERROR], 0);
+    assert_int_equal(stats.generated_tokens, n_tokens);
+}
+
 static void test_close(void **state)
 {
     (void)state;
@@ -185,9 +246,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_thousand),
-        cmocka_unit_test(test_blocks_are_free),
-        cmocka_unit_test(test_from_the_sink),
+        cmocka_unit_test(test_a_thousand),    cmocka_unit_test(test_blocks_are_free),
+        cmocka_unit_test(test_from_the_sink), cmocka_unit_test(test_from_many_threads),
         cmocka_unit_test(test_close),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

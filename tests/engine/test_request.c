@@ -259,6 +259,47 @@ static void test_refusals(void **state)
     assert_int_equal(stats_of(engine).n_waiting, 0);
 }
 
+/* Whichever allocation fails: the engine does not open, the request is refused or ends, and nothing
+ * is left behind. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    samp_model *model;
+    samp_engine *other = NULL;
+    samp_error error;
+    samp_ticket ticket;
+    OK(samp_model_open(&model, folder, e));
+    uint64_t live = samp_alloc_live(), failed = 0;
+    samp_engine_options options = {.session = {.context = 512, .n_threads = 1}, .max_running = 4};
+    for (uint64_t n = 1; !other; n++) {
+        samp_alloc_fail_once(n);
+        samp_status status = samp_engine_open(&other, model, &options, &error);
+        samp_alloc_fail_once(0);
+        assert_int_equal(status, other ? SAMP_OK : SAMP_NOMEM);
+        assert_true(other || samp_alloc_live() == live);
+    }
+    samp_request request = request_of(30, 4);
+    request.sampler.temperature = 1;
+    request.sampler.top_k = 20;
+    request.sampler.presence_penalty = 1;
+    request.sink = record_sink(&got);
+    for (uint64_t n = 1; n < 40; n++) {
+        memset(&got, 0, sizeof got);
+        samp_alloc_fail_once(n);
+        samp_status status = samp_engine_submit(other, &request, &ticket, &error);
+        if (status == SAMP_OK) await(&got);
+        samp_alloc_fail_once(0);
+        bool ended = status == SAMP_OK && got.end.finish != SAMP_FINISH_ERROR;
+        assert_int_equal(status == SAMP_OK ? got.end.status : status, ended ? SAMP_OK : SAMP_NOMEM);
+        assert_true(!ended || got.n_tokens == 4);
+        failed += !ended;
+    }
+    assert_in_range(failed, 5, 38);
+    finish_engine(other);
+    assert_int_equal(samp_alloc_live(), live);
+    samp_model_close(model);
+}
+
 /* Options the engine refuses when it is opened. */
 static void test_options(void **state)
 {
@@ -337,11 +378,17 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lengths),      cmocka_unit_test(test_stops),
-        cmocka_unit_test(test_eos_and_bias), cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_constraint),   cmocka_unit_test(test_scores),
-        cmocka_unit_test(test_poison),       cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_options),      cmocka_unit_test(test_eos_of_the_caller),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_stops),
+        cmocka_unit_test(test_eos_and_bias),
+        cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_constraint),
+        cmocka_unit_test(test_scores),
+        cmocka_unit_test(test_poison),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_eos_of_the_caller),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

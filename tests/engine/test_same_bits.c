@@ -32,6 +32,14 @@ static void make_request(uint32_t i)
     }
 }
 
+static void compute_expected(samp_kv_type type)
+{
+    samp_session *session =
+        session_on(folder, (samp_session_options){.n_threads = 1, .kv_type = type});
+    for (uint32_t i = 0; i < MANY; i++) oracle(session, &requests[i], EOS, &expected[i]);
+    samp_session_close(session);
+}
+
 static samp_engine_stats run_all(samp_engine_options options)
 {
     samp_engine *engine = engine_on(folder, options);
@@ -118,18 +126,27 @@ static void test_small_steps(void **state)
     run_all((samp_engine_options){.session = {.context = 2048, .max_batch = 9}});
 }
 
+/* Keys and values in INT8, with preemptions and shared blocks. */
+static void test_int8_kv(void **state)
+{
+    (void)state;
+    static record fp16[MANY];
+    memcpy(fp16, expected, sizeof fp16);
+    compute_expected(SAMP_KV_INT8);
+    samp_session_options session = {.context = 9 * 64, .max_batch = 96, .kv_type = SAMP_KV_INT8};
+    samp_engine_stats stats = run_all((samp_engine_options){.session = session});
+    assert_true(stats.preemptions > 0 && stats.prefix_hits > 0);
+    memcpy(expected, fp16, sizeof fp16);
+}
+
 static int setup(void **state)
 {
     (void)state;
     samp_config config = tiny_config();
     folder = tiny_folder();
     tiny_write(folder, &config, 1);
-    samp_session *session = session_on(folder, (samp_session_options){.n_threads = 1});
-    for (uint32_t i = 0; i < MANY; i++) {
-        make_request(i);
-        oracle(session, &requests[i], EOS, &expected[i]);
-    }
-    samp_session_close(session);
+    for (uint32_t i = 0; i < MANY; i++) make_request(i);
+    compute_expected(SAMP_KV_FP16);
     return 0;
 }
 
@@ -147,6 +164,7 @@ int main(void)
         cmocka_unit_test(test_among_64),
         cmocka_unit_test(test_after_preemption),
         cmocka_unit_test(test_small_steps),
+        cmocka_unit_test(test_int8_kv),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
