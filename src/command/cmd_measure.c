@@ -26,8 +26,14 @@ static const samp_option options[] = {
                 .help = "threads; 0 = what affinity and cgroup allow"),
 };
 
+static double per_second(double tokens, double seconds)
+{
+    return seconds > 0 ? tokens / seconds : 0;
+}
+
 /* The groups that cost most in 4 bits, the first line of what the file is for. */
-static void print_summary(const samp_sensitivity *s, const char *out, double seconds)
+static void print_summary(const samp_sensitivity *s, const samp_measure_speed *speed,
+                          const char *out, double seconds)
 {
     static const char *const headers[] = {"group", "parameters", "KL in nf4a", "in nf6a",
                                           "in int8"};
@@ -56,12 +62,18 @@ static void print_summary(const samp_sensitivity *s, const char *out, double sec
                                kl[1], kl[2]};
         samp_table_row(&table, 5, cells);
     }
-    char took[32], tokens[32], probes[32];
+    char took[32], tokens[32], probes[32], times[2][32], n_probed[32];
     printf("%s: %zu groups on %s tokens, probes scored on %s, in %s; the most sensitive:\n\n", out,
            s->n_groups, samp_show_count(tokens, s->n_tokens),
            samp_show_count(probes, s->n_probe_tokens), samp_show_seconds(took, seconds));
     samp_table_print(&table, stdout);
     samp_table_release(&table);
+    printf("\nPass %.0f tok/s in %s; probes, another %s tokens, %.0f tok/s in %s.\n",
+           per_second(speed->pass_tokens, speed->pass_s),
+           samp_show_seconds(times[0], speed->pass_s),
+           samp_show_count(n_probed, (uint64_t)speed->probe_tokens),
+           per_second(speed->probe_tokens, speed->probe_s),
+           samp_show_seconds(times[1], speed->probe_s));
     printf("\nTogether groups cost %.2f times the sum of what they cost alone; predictions have "
            "that in them.\n",
            s->bias);
@@ -69,17 +81,19 @@ static void print_summary(const samp_sensitivity *s, const char *out, double sec
 
 static samp_status measure(const measure_options *o, const char *folder, samp_error *error)
 {
+    samp_measure_speed speed;
     samp_measure_step how = {.calibration = o->calibration,
                              .out = o->out,
                              .max_tokens = (size_t)o->tokens,
                              .window = (uint32_t)o->window,
                              .probe_windows = (uint32_t)o->probe_windows,
                              .score_every = (uint32_t)o->score_every,
-                             .n_threads = (unsigned)o->threads};
+                             .n_threads = (unsigned)o->threads,
+                             .speed = &speed};
     samp_sensitivity s;
     double start = samp_clock();
     SAMP_TRY(samp_step_measure(&how, folder, &s, error));
-    print_summary(&s, o->out, samp_clock() - start);
+    print_summary(&s, &speed, o->out, samp_clock() - start);
     samp_sensitivity_release(&s);
     return SAMP_OK;
 }

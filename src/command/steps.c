@@ -43,7 +43,8 @@ static samp_status measure_tokens(const samp_measure_step *how, samp_model *mode
                                     .probe_windows = how->probe_windows,
                                     .score_every = how->score_every,
                                     .n_threads = how->n_threads,
-                                    .progress = samp_meter_start(&meter, "tok")};
+                                    .progress = samp_meter_start(&meter, "tok"),
+                                    .speed = how->speed};
     samp_status status = samp_measure(model, &options, out, error);
     samp_meter_stop(&meter);
     return status;

@@ -19,6 +19,7 @@ typedef struct samp_measure_step {
     size_t max_tokens;
     uint32_t window, probe_windows, score_every; /* as samp_measure_options */
     unsigned n_threads;
+    samp_measure_speed *speed; /* as samp_measure_options */
 } samp_measure_step;
 
 /* path.safetensors: where the moments of a sensitivity file lie. out [SAMP_STEP_PATH_MAX] */

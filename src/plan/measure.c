@@ -29,6 +29,7 @@ static samp_status run_window(samp__measure *m, const samp_layered_block *block,
 static samp_status run_reference(samp__measure *m, const samp_layered_block *block,
                                  samp_moments *const *moments, samp_error *error)
 {
+    m->speed.pass_tokens += (double)m->n_windows * m->window;
     const float *from = samp__reference_stream(m, samp_streams_now(&m->streams));
     float *to = samp__reference_stream(m, samp_streams_next(&m->streams));
     size_t floats = (size_t)m->window * m->config->dim;
@@ -48,6 +49,7 @@ static samp_status run_probe(samp__measure *m, const samp_layered_block *block, 
     const float *from = begins ? samp__reference_stream(m, now) : samp__probe_stream(m, now, probe);
     float *to = samp__probe_stream(m, next, probe);
     size_t floats = (size_t)m->window * m->config->dim;
+    m->speed.probe_tokens += (double)m->n_probe_windows * m->window;
     for (uint32_t w = 0; w < m->n_probe_windows; w++) {
         uint32_t at = begins ? samp__probe_window(m, w) : w;
         SAMP_TRY(run_window(m, block, from + at * floats, to + w * floats, NULL, error));
@@ -72,14 +74,18 @@ static samp_status pass_reference(samp__measure *m, uint32_t layer, samp_moments
                                   samp_error *error)
 {
     samp_layered_block *block;
+    double start = samp_clock();
     SAMP_TRY(samp_layered_block_create(m->layered, layer, NULL, &block, error));
     samp_status status = run_reference(m, block, moments, error);
+    double between = samp_clock();
     for (size_t g = 0; g < m->n_groups && status == SAMP_OK; g++) {
         bool begun = m->groups[g].kind < SAMP_GROUP_EMBED ? m->groups[g].layer < layer
                                                           : samp__is_early(m, g);
         if (begun) status = run_probe(m, block, g, false, error);
     }
     samp_layered_block_release(m->layered, block);
+    m->speed.pass_s += between - start;
+    m->speed.probe_s += samp_clock() - between;
     return status;
 }
 
@@ -102,6 +108,7 @@ static samp_status pass_probes(samp__measure *m, uint32_t layer, const samp__inp
     samp_encoded_group encoded[SAMP_GROUP_EMBED] = {{0}};
     const samp_encoded_group *all[SAMP_GROUP_EMBED];
     samp_status status = SAMP_OK;
+    double start = samp_clock();
     for (int k = 0; k < SAMP_GROUP_EMBED && status == SAMP_OK; k++) {
         size_t g = (size_t)layer * SAMP_GROUP_EMBED + (size_t)k;
         all[k] = &encoded[k];
@@ -120,6 +127,7 @@ static samp_status pass_probes(samp__measure *m, uint32_t layer, const samp__inp
         samp_layered_block_release(m->layered, block);
     }
     for (int k = 0; k < SAMP_GROUP_EMBED; k++) samp_encoded_group_release(&encoded[k]);
+    m->speed.probe_s += samp_clock() - start;
     return status;
 }
 
@@ -310,6 +318,9 @@ samp_status samp_measure(samp_model *model, const samp_measure_options *options,
     if (status == SAMP_OK) status = measure_ends(&m, error);
     if (status == SAMP_OK) status = samp__measure_probes(&m, error);
     if (status == SAMP_OK && options->moments_path) status = samp__measure_moments(&m, error);
+    m.speed.pass_tokens /= m.config->n_layers;
+    m.speed.probe_tokens /= m.config->n_layers;
+    if (options->speed) *options->speed = m.speed;
     measure_close(&m);
     if (status == SAMP_OK) status = samp_remove_folder(options->work_folder, error);
     if (status != SAMP_OK) samp_sensitivity_release(out);

@@ -17,6 +17,12 @@
 
 enum { SAMP_MEASURE_FIRST_IDS = 2048 };
 
+/* What a run did: tokens count once they have passed every layer, and a resumed run counts its layers' share. */
+typedef struct samp_measure_speed {
+    double pass_tokens, pass_s;   /* the reference, with its inputs measured */
+    double probe_tokens, probe_s; /* probes and the whole, their weights encoded */
+} samp_measure_speed;
+
 typedef struct samp_measure_options {
     const char *work_folder; /* activations and state while it runs; removed when it is done */
     const char *
@@ -29,7 +35,8 @@ typedef struct samp_measure_options {
     uint32_t score_every;   /* every n-th position of a probe's windows is scored; 0 = 2 */
     uint32_t first_ids; /* of a head: a group of their own, if the vocabulary is 8 times as large; 0 = 2,048 */
     unsigned n_threads;
-    samp_progress progress; /* "measure", tokens through the whole model */
+    samp_progress progress;    /* "measure", tokens through the whole model */
+    samp_measure_speed *speed; /* filled; NULL = not wanted */
 } samp_measure_options;
 
 /* Fills everything of *out but the texts model, calibration and strata, which the caller knows. May cut the model's head

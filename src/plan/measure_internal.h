@@ -32,6 +32,7 @@ typedef struct samp__measure {
     uint64_t work_done, work_total; /* tokens x layers */
     double head_error[2]; /* of the probes of the head's groups, whose weights a tied model needed
                              before moments were known */
+    samp_measure_speed speed; /* tokens x layers, until the end */
     char key[65];            /* digest of all that the result depends on */
     int feedback_fd;         /* feedback.bin: factors of all groups, one after the other */
     uint64_t *feedback_at;   /* [n_groups] where a group's begins, in values */

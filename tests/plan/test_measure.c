@@ -258,7 +258,12 @@ static void sensitivity_makes_sense_and_reads_back(void **state)
     samp_sensitivity s, again;
     samp_error error;
     samp_measure_options options = options_for("sense");
+    samp_measure_speed speed;
+    options.speed = &speed;
     assert_int_equal(measure_with(&options, &s, &error), SAMP_OK);
+    assert_true(speed.pass_tokens == WINDOW * WINDOWS && speed.pass_s > 0);
+    assert_true(speed.probe_tokens > WINDOW && speed.probe_s > 0);
+    options.speed = NULL;
     memcpy(s.model, "m", 2);
     assert_int_equal(s.n_tokens, WINDOW * WINDOWS);
     assert_int_equal(s.n_probe_tokens, 2 * (WINDOW / 3));
