@@ -2,12 +2,13 @@
 # setup.sh [fuzz|arm64]: installs the Debian packages that are missing of those the build, the tests and the demo
 # need; `fuzz` also those of `make fuzz`, `arm64` also those of the cross build (cmake/arm64.cmake).
 set -eu
-libraries=(libjansson-dev libpcre2-dev libutf8proc-dev libssl-dev libevent-dev libedit-dev libcmocka-dev)
-packages=(make gcc libc6-dev cmake ninja-build pkg-config "${libraries[@]}" python3 python3-pip unzip)
+libraries=(libjansson-dev libpcre2-dev libutf8proc-dev libssl-dev libedit-dev libcmocka-dev)
+packages=(make gcc libc6-dev cmake ninja-build pkg-config "${libraries[@]}" libevent-dev python3 python3-pip unzip)
 case ${1:-} in
 '') ;;
 fuzz) packages+=(clang libclang-rt-14-dev llvm) ;;
-arm64) packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static "${libraries[@]/%/:arm64}") ;;
+arm64) packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static "${libraries[@]/%/:arm64}"
+    libevent-core-2.1-7:arm64 libevent-openssl-2.1-7:arm64) ;; # cmake/event.cmake says why
 *) echo "setup.sh: \"$1\" is neither fuzz nor arm64" >&2; exit 3 ;;
 esac
 missing=()
