@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# generate_docs.sh OUT SAMP…: man pages and completions, from the program's own tables. SAMP may be several words:
-# an emulator and the program.
+# generate_docs.sh OUT SAMP…: man pages, completions and the list of findings, from the program's own tables.
+# SAMP may be several words: an emulator and the program.
 set -eu
 out=$1
 shift
@@ -9,5 +9,6 @@ mkdir -p "$out/man1"
 for command in $("$@" --help | sed -n 's/^  \([a-z]\+\) .*/\1/p'); do
     "$@" help --man "$command" >"$out/man1/samp-$command.1"
 done
+"$@" validate --rules >"$out/findings.md"
 "$@" completion bash >"$out/samp.bash"
 "$@" completion zsh >"$out/_samp"

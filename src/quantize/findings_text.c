@@ -60,7 +60,8 @@ void samp_findings_text(const samp_findings *findings, const char *folder, bool 
 
 void samp_findings_rules(samp_buffer *out)
 {
-    samp_buffer_text(out, "| id | severity | finding | cause | fix |\n|---|---|---|---|---|\n");
+    samp_buffer_text(out, "What `samp validate` can find\n\n"
+                          "| id | severity | finding | cause | fix |\n|---|---|---|---|---|\n");
     for (int id = 0; id < SAMP_FINDING_COUNT; id++) {
         const samp_finding_rule *rule = samp_finding_rule_get((samp_finding_id)id);
         samp_buffer_printf(out, "| %s | %s | %s | %s | %s |\n", rule->code,

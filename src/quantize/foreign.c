@@ -68,9 +68,9 @@ static bool take_bitsandbytes(samp_foreign *out, const json_t *object, samp_find
         return refuse(findings, &failure);
     if (json_object_get(object, "quant_type"))
         samp_findings_add(findings, SAMP_FINDING_QUANT_DETAIL, CONFIG, NULL,
-                          "bitsandbytes has no member quant_type: it takes bnb_4bit_quant_type, "
-                          "which is %s",
-                          type);
+                          "bitsandbytes does not read quant_type but bnb_4bit_quant_type, which is "
+                          "%s",
+                          out->four_bits ? type : "of no meaning for 8 bits");
     if (!out->four_bits) samp_foreign_check_threshold(object, findings);
     return true;
 }

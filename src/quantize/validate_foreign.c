@@ -217,7 +217,8 @@ typedef struct foreign_faults {
 static void look_at(const foreign_scheme *scheme, const foreign_part *part, samp_dtype dtype,
                     const unsigned char *bytes, uint64_t n, foreign_faults *faults)
 {
-    bool number = (1u << dtype) & (FLOATS | BIT(F8_E4M3));
+    unsigned numbers = part->shape == SHAPE_NIBBLES ? 0 : FLOATS | BIT(F8_E4M3);
+    bool number = numbers & 1u << dtype;
     uint64_t width = samp_dtype_bits(dtype) / 8;
     for (uint64_t i = 0; i + width <= n; i += width) {
         if (number) {
