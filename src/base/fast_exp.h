@@ -1,6 +1,6 @@
 /* exp without branches, for loops the compiler vectorises (in files built with -fno-trapping-math:
- * CMakeLists.txt). Not the exp of backend/numerics.h: what is computed with it (statistics, chances)
- * need not be that one. Nothing is fused, so that it is the same everywhere. */
+ * CMakeLists.txt). Not the exp of backend/numerics.h: what is computed with it (statistics,
+ * chances) need not be that one. Nothing is fused, so that it is the same everywhere. */
 #ifndef SAMP_BASE_FAST_EXP_H
 #define SAMP_BASE_FAST_EXP_H
 

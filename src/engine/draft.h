@@ -17,9 +17,9 @@ typedef struct samp__draft_record {
 } samp__draft_record;
 
 void samp__draft_record_init(samp__draft_record *record);
-/* How many tokens to guess, when one costs `cost` (samp__pace_guess_cost) of a token: as long as all
- * being right is likelier than that; now and then two although it did not pay. To be asked once a
- * token. */
+/* How many tokens to guess, when one costs `cost` (samp__pace_guess_cost) of a token: as long as
+ * all being right is likelier than that; now and then two although it did not pay. To be asked once
+ * a token. */
 uint32_t samp__draft_length(samp__draft_record *record, double cost);
 void samp__draft_learn(samp__draft_record *record, uint32_t n_right, uint32_t n_wrong);
 

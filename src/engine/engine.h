@@ -5,8 +5,8 @@
  * go to the oldest, half to the shortest: a long prompt can hold up neither short ones nor answers
  * being written, and is not held up itself. Full KV blocks are shared with every later request that
  * begins alike. When blocks run out, the latest request gives its own back and is computed again
- * later. None of this changes an answer: on the CPU a request's tokens and log-probabilities are the
- * same to the bit alone, in a crowd, after preemption, from the cache, or speculated.
+ * later. None of this changes an answer: on the CPU a request's tokens and log-probabilities are
+ * the same to the bit alone, in a crowd, after preemption, from the cache, or speculated.
  *
  * Threads: submit, cancel, drain and stats may be called from any; the sink and the constraint of a
  * request are called on the engine's thread, with no lock held, and should return quickly, because

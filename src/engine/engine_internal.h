@@ -1,5 +1,5 @@
-/* What the files of the engine room share: an accepted request (a job), the engine, and the parts of
- * a turn. A turn of the engine's thread is
+/* What the files of the engine room share: an accepted request (a job), the engine, and the parts
+ * of a turn. A turn of the engine's thread is
  *     reap     jobs that were cancelled end                          (queue.c)
  *     admit    waiting jobs start while they fit                     (schedule.c)
  *     plan     which job is fed how many tokens                      (schedule.c)

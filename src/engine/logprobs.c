@@ -1,4 +1,5 @@
-/* Log-probabilities of a token and of the likeliest ones, from a row of logits as the model gave it. */
+/* Log-probabilities of a token and of the likeliest ones, from a row of logits as the model gave
+ * it. */
 #include "engine/engine_internal.h"
 #include "eval/compare.h"
 

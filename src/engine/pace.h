@@ -16,8 +16,8 @@ void samp__pace_add(samp__pace *pace, uint32_t n_tokens, double seconds);
 void samp__pace_fit(const samp__pace *pace, double *base, double *each);
 /* Tokens that can join a step of n_tokens for it to last `seconds`; UINT32_MAX when unknown. */
 uint32_t samp__pace_room(const samp__pace *pace, uint32_t n_tokens, double seconds);
-/* Seconds of one more token over seconds a token has cost so far, in a step of n_tokens (at least 1): a
- * guess pays when it is right more often than this. A half while nothing is known. */
+/* Seconds of one more token over seconds a token has cost so far, in a step of n_tokens (at least
+ * 1): a guess pays when it is right more often than this. A half while nothing is known. */
 double samp__pace_guess_cost(const samp__pace *pace, uint32_t n_tokens);
 
 #endif

@@ -2,8 +2,8 @@
  *
  * A block's key is the entry of the block before it and its own 64 tokens; entries have serial
  * numbers that are never used twice, so that equal keys mean equal texts from the first token on:
- * tokens are compared, a hash only says where to look. The first block's "entry before it" is a root
- * that the caller chooses.
+ * tokens are compared, a hash only says where to look. The first block's "entry before it" is a
+ * root that the caller chooses.
  *
  * The cache holds each of its blocks in the session's store. A block that no request uses is idle:
  * idle blocks are kept, and given back from the least recently used on when the store runs short.

@@ -251,9 +251,9 @@ static void clear_rest(float *weights, const int32_t *ids, uint32_t n_kept, uint
     for (uint32_t i = n_kept; i < n; i++) weights[ids[i]] = 0;
 }
 
-/* A weight that all tokens to keep have at least, so that the others, nearly all, need no selecting.
- * For top_k the power of two below the k-th weight; for top_p half of what leaves tokens lighter
- * than it less than 1 - top_p of the whole together. */
+/* A weight that all tokens to keep have at least, so that the others, nearly all, need no
+ * selecting. For top_k the power of two below the k-th weight; for top_p half of what leaves tokens
+ * lighter than it less than 1 - top_p of the whole together. */
 static float least_kept(const samp_sampler *sampler, const float *weights, double total)
 {
     const samp_sampler_options *o = &sampler->options;

@@ -36,8 +36,8 @@ samp_status samp_sampler_create(samp_sampler **out, const samp_sampler_options *
 void samp_sampler_release(samp_sampler *sampler);
 /* Counts a token (prompt or generated) for the penalties. */
 void samp_sampler_accept(samp_sampler *sampler, int32_t token, bool generated);
-/* logits [vocab_size] are overwritten; a token whose logit is -inf is not chosen as long as there is
- * another. */
+/* logits [vocab_size] are overwritten; a token whose logit is -inf is not chosen as long as there
+ * is another. */
 int32_t samp_sampler_next(samp_sampler *sampler, float *logits);
 
 #endif

@@ -1,9 +1,10 @@
 /* What the engine costs and saves, against plain steps of a session on the same model:
  *
- *     bench_engine MODEL [THREADS [RUNS]]
+ *     bench_engine MODEL [THREADS [RUNS [FEWEST]]]
  *
- * streams  tokens a second of 1 … 64 requests at once (32 prompt tokens, 32 generated, greedy, no
- *          guesses), and of as many sequences fed by hand; the two alternate, ratios are of medians
+ * streams  tokens a second of FEWEST (1) … 64 requests at once (32 prompt tokens, 32 generated,
+ *          greedy, no guesses), and of as many sequences fed by hand; the two alternate, ratios are
+ *          of medians
  * prefix   time to the first token of a prompt of 1,056 tokens, with its first 1,024 in the cache
  *          over without
  * guesses  tokens a second of one request that repeats itself, with guesses over without
@@ -157,14 +158,14 @@ static samp_engine *open_engine(const char *folder, unsigned n_threads, bool gue
 
 /* ---- the three benches ---- */
 
-static void bench_streams(const char *folder, unsigned n_threads, uint32_t runs)
+static void bench_streams(const char *folder, unsigned n_threads, uint32_t runs, uint32_t fewest)
 {
     samp_session *session =
         session_on(folder, (samp_session_options){.n_threads = n_threads, .context = 16384});
     samp_engine *engine = open_engine(folder, n_threads, false);
     int32_t prompts[STREAMS_MAX * PROMPT];
     printf(" \"streams\": [");
-    for (uint32_t n = 1; n <= STREAMS_MAX; n *= 2) {
+    for (uint32_t n = fewest; n <= STREAMS_MAX; n *= 2) {
         double wall[2][RUNS_MAX], cpu[2][RUNS_MAX];
         for (uint32_t r = 0; r < runs; r++) {
             random_tokens(prompts, n * PROMPT, (uint32_t)vocab_of(session), 1000 * r + n);
@@ -179,7 +180,7 @@ static void bench_streams(const char *folder, unsigned n_threads, uint32_t runs)
         double hand = median(wall[0], runs), engines = median(wall[1], runs);
         printf("%s\n  {\"n\": %u, \"session_tokens_s\": %.1f, \"engine_tokens_s\": %.1f, "
                "\"share_wall\": %.3f, \"share_cpu\": %.3f}",
-               n > 1 ? "," : "", n, n * ANSWER / hand, n * ANSWER / engines, hand / engines,
+               n > fewest ? "," : "", n, n * ANSWER / hand, n * ANSWER / engines, hand / engines,
                median(cpu[0], runs) / median(cpu[1], runs));
         fflush(stdout);
     }
@@ -231,13 +232,15 @@ static void bench_guesses(const char *folder, unsigned n_threads, uint32_t runs)
 int main(int argc, char **argv)
 {
     uint32_t runs = argc > 3 ? (uint32_t)atoi(argv[3]) : 5;
+    uint32_t fewest = argc > 4 ? (uint32_t)atoi(argv[4]) : 1;
     unsigned n_threads = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
-    if (argc < 2 || runs < 1 || runs > RUNS_MAX) {
-        fprintf(stderr, "usage: bench_engine MODEL [THREADS [RUNS]] (at most %d runs)\n", RUNS_MAX);
+    if (argc < 2 || runs < 1 || runs > RUNS_MAX || fewest < 1) {
+        fprintf(stderr, "usage: bench_engine MODEL [THREADS [RUNS [FEWEST]]] (at most %d runs)\n",
+                RUNS_MAX);
         return 3;
     }
     printf("{\"runs\": %u, \"threads\": %u,\n", runs, n_threads);
-    bench_streams(argv[1], n_threads, runs);
+    bench_streams(argv[1], n_threads, runs, fewest);
     bench_prefix(argv[1], n_threads, runs);
     bench_guesses(argv[1], n_threads, runs);
     printf("}\n");

@@ -78,7 +78,8 @@ static void test_keys(void **state)
     store_close(&s);
 }
 
-/* What was let go first goes first; what was used again in between does not; a block in use never. */
+/* What was let go first goes first; what was used again in between does not; a block in use
+ * never. */
 static void test_eviction(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* What a request can ask for, one by one: lengths, stops, sampling, constraints, scores; and what it
- * is refused for. */
+/* What a request can ask for, one by one: lengths, stops, sampling, constraints, scores; and what
+ * it is refused for. */
 #include "support/engine_run.h"
 
 enum { VOCAB = 203, TEXT = 512, EOS = 2, POISON = 150, POSITIONS = 512 };

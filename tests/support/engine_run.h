@@ -146,8 +146,8 @@ static inline void oracle(samp_session *session, const samp_request *request, in
     samp_free(logits);
 }
 
-/* A request that holds the engine's thread in its first token until the gate is opened, so that what
- * a test submits meanwhile arrives at once. */
+/* A request that holds the engine's thread in its first token until the gate is opened, so that
+ * what a test submits meanwhile arrives at once. */
 typedef struct gate {
     atomic_bool is_reached, is_open;
     record record;
