@@ -53,10 +53,13 @@ static samp_status vocab_json(const samp_tokenizer *t, json_t *vocab, samp_error
     return SAMP_OK;
 }
 
+/* Equal scores have one rank: their tokens come in the order of their ids, as Hugging Face's
+ * converter writes them. */
 static int by_rank(const void *a, const void *b)
 {
     const samp__merge *x = a, *y = b;
     if (x->rank != y->rank) return x->rank < y->rank ? -1 : 1;
+    if (x->result != y->result) return x->result < y->result ? -1 : 1;
     if (x->left != y->left) return x->left < y->left ? -1 : 1;
     return x->right < y->right ? -1 : x->right > y->right;
 }

@@ -240,6 +240,36 @@ static void test_good(void **state)
     samp_buffer_release(&model);
 }
 
+/* Pieces of one score become merges in the order of their ids, as Hugging Face's converter has it. */
+static void test_equal_scores(void **state)
+{
+    (void)state;
+    static const char *const runs[] = {"aa", "aaaa", "aaa"};
+    samp_error error = {0};
+    json_t *root;
+    char path[256];
+    samp_buffer model = good_model(), merges = {0};
+    for (int i = 0; i < 3; i++) put_piece(&model, runs[i], -9, 1);
+    samp_tokenizer *t = read_model(model.data, model.length);
+    const char *folder = make_folder();
+    assert_ok(samp_tokenizer_write(t, folder, &error), &error);
+    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+    assert_ok(samp_json_load(&root, path, 1 << 20, &error), &error);
+    size_t i;
+    const json_t *merge;
+    json_array_foreach(json_object_get(json_object_get(root, "model"), "merges"), i, merge)
+    {
+        samp_buffer_text(&merges, json_string_value(merge));
+        samp_buffer_text(&merges, "|");
+    }
+    assert_string_equal(merges.data, "a b|a a|a aaa|aa aa|aaa a|a aa|aa a|");
+    json_decref(root);
+    samp_buffer_release(&merges);
+    samp_buffer_release(&model);
+    samp_tokenizer_release(t);
+    remove_folder(folder);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -284,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_random_strings), cmocka_unit_test(test_special_ids),
         cmocka_unit_test(test_truncated),      cmocka_unit_test(test_failing_memory),
         cmocka_unit_test(test_good),           cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_equal_scores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
