@@ -47,6 +47,10 @@ static void validate_target(samp_validation *v)
 static samp_status run(samp_validation *v, samp_error *error)
 {
     SAMP_TRY(check_target(v->options, error));
+    size_t n = strlen(v->folder), ending = strlen(".safetensors");
+    if (n > ending && strcmp(v->folder + n - ending, ".safetensors") == 0)
+        return samp_fail(error, SAMP_INVALID, "%s is a part of a model; give its folder",
+                         v->folder);
     if (samp_is_file(v->folder)) return samp__validate_gguf(v, error);
     if (!samp_is_folder(v->folder))
         return samp_fail(error, SAMP_NOT_FOUND, "%s is neither a folder nor a GGUF file",

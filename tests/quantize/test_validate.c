@@ -702,6 +702,9 @@ static void test_cannot_look(void **state)
     assert_int_equal(samp_validate(f->artifact, &(samp_validate_options){.target = "ollama"}, NULL,
                                    &findings, &error),
                      SAMP_INVALID);
+    assert_int_equal(
+        samp_validate("m/model.safetensors", &(samp_validate_options){0}, NULL, &findings, &error),
+        SAMP_INVALID);
     samp_findings_release(&findings);
 }
 
