@@ -1,8 +1,10 @@
-/* samp bench --offline: prefill and decode speed, beside what this machine's memory can deliver. */
+/* samp bench: of a server's URL, its latency and throughput under load; --offline, prefill and
+ * decode speed of models, beside what this machine's memory can deliver. */
 #include "base/cpu.h"
 #include "base/memory.h"
 #include "bench/machine.h"
 #include "bench/offline.h"
+#include "command/bench_url.h"
 #include "command/loaded.h"
 
 #include <string.h>
@@ -11,6 +13,7 @@ typedef struct bench_options {
     samp_run_options run;
     int64_t prompt, generate, depth, repetitions;
     bool offline, json;
+    samp_bench_url_options url;
 } bench_options;
 
 static const samp_option options[] = {
@@ -26,6 +29,7 @@ static const samp_option options[] = {
                 .min = 1, .max = SAMP_BENCH_REPETITIONS_MAX,
                 .help = "timed repetitions after a warm-up; the median is shown"),
     SAMP_RUN_OPTIONS(bench_options, run),
+    SAMP_BENCH_URL_OPTIONS(bench_options, url),
     SAMP_OPTION(bench_options, FLAG, json, "json", 0, NULL, .help = "print JSON"),
 };
 
@@ -168,8 +172,11 @@ static samp_status open_models(const bench_options *o, const char *const *folder
 static int run(const void *given, const char *const *arguments, size_t n, samp_error *error)
 {
     const bench_options *o = given;
-    if (!o->offline) {
-        samp_fail(error, SAMP_INVALID, "give --offline and one or more model folders");
+    bool url = strstr(arguments[0], "://") != NULL;
+    if (url && n == 1 && !o->offline) return samp_bench_url(&o->url, arguments[0], o->json, error);
+    if (!o->offline || url) {
+        samp_fail(error, SAMP_INVALID,
+                  "give the URL of one server, or --offline and one or more model folders");
         return SAMP_EXIT_USAGE;
     }
     if (!o->prompt && !o->generate) {
@@ -191,18 +198,31 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
 
 const samp_command samp__cmd_bench = {
     .name = "bench",
-    .summary = "measure prefill and decode speed",
-    .arguments = "MODEL…",
+    .summary = "measure a server under load, or a model's speed",
+    .arguments = "URL|MODEL…",
     .min_arguments = 1,
     .max_arguments = MODELS_MAX,
     .description =
-        "Measures how fast the engine reads a prompt (pp) and writes tokens (tg). Several models "
+        "Of a URL: sends requests to an OpenAI-compatible server, a number at any moment or a "
+        "rate a\n"
+        "second, and shows time to first token, time per token and end to end, counted from when "
+        "a\n"
+        "request was due, and tokens as the server's usage counts them. An answer without "
+        "finish_reason,\n"
+        "[DONE] or tokens, or with an error event, is a failure.\n"
+        "\n"
+        "With --offline: measures how fast the engine reads a prompt (pp) and writes tokens (tg). "
+        "Several models "
         "are\n"
         "interleaved, repetition by repetition, so that their ratio holds on a machine whose "
         "speed\n"
         "drifts. For decoding it prints the bytes read a second beside the read bandwidth of this\n"
         "machine's memory at that size, measured in the same run.",
-    .examples = "  $ samp bench --offline demo/model demo/artifact\n"
+    .examples = "  $ samp bench http://127.0.0.1:8000 --concurrency 16 --requests 200\n"
+                "  $ samp bench http://127.0.0.1:8000 --rate 4 --slo "
+                "'ttft_p99<250ms,success>=99.9%'\n"
+                "  $ samp bench http://127.0.0.1:8000 --against http://127.0.0.1:8080 -c 4\n"
+                "  $ samp bench --offline demo/model demo/artifact\n"
                 "  $ samp bench --offline -p 0 -n 64 -d 2048 --kv int8 demo/artifact\n",
     SAMP_OPTIONS(options),
     .options_size = sizeof(bench_options),
