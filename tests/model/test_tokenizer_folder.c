@@ -250,6 +250,46 @@ static void test_templates(void **state)
     folder_remove(&f);
 }
 
+/* Each allocation in turn fails: a clear error, and nothing is left (a sanitizer sees leaks). */
+static void test_failing_memory(void **state)
+{
+    (void)state;
+    samp_error error = {0};
+    folder f = folder_make();
+    char more[128];
+    folder_write(&f, "tokenizer.json", SMALL_JSON);
+    folder_write(&f, "tokenizer_config.json", BOTH);
+    folder_write(&f, "special_tokens_map.json",
+                 "{\"eos_token\": \"</s>\", \"additional_special_tokens\": [\"ab\"]}");
+    folder_write(&f, "added_tokens.json", "{\"<pad>\": 1400}");
+    folder_write(&f, "generation_config.json", "{\"bos_token_id\": 5}");
+    folder_write(&f, "chat_template.jinja", "file");
+    snprintf(more, sizeof more, "%s/additional_chat_templates", f.path);
+    assert_ok(samp_make_folder(more, &error), &error);
+    folder_write(&f, "additional_chat_templates/tool_use.jinja", "file tools");
+    for (int with_model = 0; with_model < 2; with_model++) {
+        samp_status status = SAMP_NOMEM;
+        uint64_t n = 0;
+        while (status != SAMP_OK) {
+            samp_tokenizer *t = NULL;
+            samp_alloc_fail_at(++n);
+            status = samp_tokenizer_load(&t, f.path, &error);
+            samp_alloc_fail_at(0);
+            if (status != SAMP_OK && (status != SAMP_NOMEM || t))
+                fail_msg("allocation %llu: %s", (unsigned long long)n, error.message);
+            samp_tokenizer_release(t);
+        }
+        print_message("  %llu allocations failed in turn\n", (unsigned long long)n - 1);
+        char path[256];
+        snprintf(path, sizeof path, "%s/tokenizer.json", f.path);
+        if (!with_model) assert_int_equal(unlink(path), 0);
+        snprintf(path, sizeof path, "%s/tokenizer.model", f.path);
+        folder_write(&f, "special_tokens_map.json", "{\"pad_token\": \"<pad>\"}");
+        assert_ok(samp_file_copy(SAMP_GOLDEN "/tokenizers/characters.model", path, &error), &error);
+    }
+    folder_remove(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_model_folder),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_templates),
+        cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
