@@ -14,7 +14,8 @@ typedef struct quantize_options {
 static const samp_option options[] = {
     SAMP_OPTION(quantize_options, TEXT, out, "out", 'o', "DIR", .help = "folder to write"),
     SAMP_OPTION(quantize_options, CHOICE, recipe, "recipe", 'r', "NAME",
-                .choices = "samp|nf4|nf4a|fp8|int8|fp16", .help = "formats by class of weights"),
+                .choices = "samp|nf4|nf4a|fp8|int8|llm_int8|fp16",
+                .help = "formats by class of weights"),
     SAMP_OPTION(quantize_options, TEXT, plan, "plan", 'p', "FILE",
                 .help = "formats weight by weight, as samp plan writes them"),
     SAMP_OPTION(quantize_options, TEXT, moments, "moments", 0, "FILE",

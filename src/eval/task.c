@@ -28,13 +28,12 @@ enum { N_FORMS = sizeof forms / sizeof *forms, WHERE_MAX = 4160 };
 typedef struct reading {
     samp_task *task;
     const char *path, *subject;
-    uint64_t line;
+    size_t before;         /* questions that the task had */
     char where[WHERE_MAX]; /* "path: line N" */
 } reading;
 
 static void set_line(reading *r, uint64_t line)
 {
-    r->line = line;
     snprintf(r->where, sizeof r->where, "%.4096s: line %llu", r->path, (unsigned long long)line);
 }
 
@@ -47,7 +46,7 @@ static samp_status add_question(reading *r, const samp__raw_question *raw, uint3
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             return samp_fail(error, SAMP_CORRUPT, "%s: the subject holds a control character",
                              r->where);
-    snprintf(number, sizeof number, "%llu", (unsigned long long)r->line);
+    snprintf(number, sizeof number, "%zu", task->n - r->before + 1);
     if (!id) id = number;
     if (task->n == task->capacity) {
         size_t capacity = task->capacity ? 2 * task->capacity : 256;
@@ -259,7 +258,7 @@ samp_status samp_task_read(samp_task *task, const char *path, size_t max, samp_e
 {
     char subject[256];
     samp_buffer text = {0};
-    reading r = {.task = task, .path = path, .subject = subject};
+    reading r = {.task = task, .path = path, .subject = subject, .before = task->n};
     size_t before = task->n, last = max && max < SIZE_MAX - before ? before + max : SIZE_MAX;
     const char *dot = strrchr(file_name(path), '.');
     bool csv = dot && strcmp(dot, ".csv") == 0;

@@ -30,7 +30,7 @@ enum {
 
 /* A choice's likelihood is that of " " + choices[i] after what comes before + prompts[i]. */
 typedef struct samp_question {
-    const char *id;      /* the file's own, or the number of its line */
+    const char *id;      /* the file's own, or its number in the file, from 1 */
     const char *subject; /* its own, or the name of its file */
     bool lettered;       /* MMLU's prompt, which a description of the subject comes before */
     uint32_t n_choices, answer;
