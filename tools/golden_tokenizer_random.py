@@ -5,7 +5,7 @@ reads, and stores 8 bits of each result in tests/golden/tokenizers.
 usage: golden_tokenizer_random.py [--data TOKENIZERS_DIR] [--out OUT_DIR]      writes everything below
        golden_tokenizer_random.py --folder DIR...            DIR/random, for DIR/tokenizer.json
        golden_tokenizer_random.py --gguf FILE FAMILY         FILE.random, for a vocabulary in GGUF
-       golden_tokenizer_random.py --show TOKENIZER_JSON INDEX                  one string and its ids
+       golden_tokenizer_random.py --show FAMILY|TOKENIZER_JSON INDEX           one string and its ids
 needs tokenizers, sentencepiece, numpy, gguf
 
     atoms.json       what strings are made of (written by hand, read by both sides)
@@ -214,15 +214,17 @@ def main():
     parser.add_argument("--out", default=GOLDEN + "/tokenizers")
     parser.add_argument("--folder", nargs="+", help="folders with a tokenizer.json")
     parser.add_argument("--gguf", nargs=2, metavar=("FILE", "FAMILY"))
-    parser.add_argument("--show", nargs=2, metavar=("TOKENIZER_JSON", "INDEX"))
+    parser.add_argument("--show", nargs=2, metavar=("FAMILY|TOKENIZER_JSON", "INDEX"))
     options = parser.parse_args()
+    families = json.load(open(options.out + "/families.json", encoding="utf-8"))
     if options.show:
-        text = random_string(int(options.show[1]))
-        encoding = Tokenizer.from_file(options.show[0]).encode(text, add_special_tokens=False)
-        print(json.dumps(text), encoding.ids, encoding.tokens, sep="\n")
+        name, text = options.show[0], random_string(int(options.show[1]))
+        tokenizer = small(families, name, options.out) if name in families["families"] else Tokenizer.from_file(name)
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+        print(json.dumps(text), encoding.ids, encoding.tokens,
+              json.dumps(tokenizer.decode(encoding.ids, skip_special_tokens=False)), sep="\n")
     elif options.gguf:
-        families = json.load(open(options.out + "/families.json", encoding="utf-8"))["families"]
-        tokenizer = from_gguf(options.gguf[0], families[options.gguf[1]])
+        tokenizer = from_gguf(options.gguf[0], families["families"][options.gguf[1]])
         digests(tokenizer).tofile(options.gguf[0] + ".random")
     elif options.folder:
         for folder in options.folder:
