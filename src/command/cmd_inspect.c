@@ -1,16 +1,24 @@
-/* samp inspect: what a model is made of: sizes by class and format, or every tensor. */
+/* samp inspect: what a model is made of: sizes by class and format, every tensor, or the way of one
+ * tensor from its file to the kernels. */
 #include "command/command.h"
 #include "command/terminal.h"
 #include "model/model.h"
+#include "run/follow.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct inspect_options {
+    const char *follow, *against;
     bool tensors, json;
 } inspect_options;
 
 static const samp_option options[] = {
     SAMP_OPTION(inspect_options, FLAG, tensors, "tensors", 0, NULL, .help = "list every weight"),
+    SAMP_OPTION(inspect_options, TEXT, follow, "follow", 'f', "TENSOR",
+                .help = "follow one weight from the bytes of its file to what a kernel multiplies"),
+    SAMP_OPTION(inspect_options, TEXT, against, "against", 'a', "DIR",
+                .help = "with --follow: the model it was made from, for the error at each station"),
     SAMP_OPTION(inspect_options, FLAG, json, "json", 0, NULL, .help = "print JSON"),
 };
 
@@ -140,14 +148,111 @@ static json_t *inspect_json(const samp_model *model)
                      "config", samp_model_config_json(model), "weights", weights);
 }
 
+/* ---- --follow ---- */
+
+static samp_status find_weight(const samp_model *model, const char *name,
+                               const samp_weight_ref **out, samp_error *error)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < samp_model_count(model); i++) {
+        *out = samp_model_at(model, i);
+        const char *end = (*out)->name + n;
+        if (strncmp((*out)->name, name, n) == 0 && (!*end || strcmp(end, ".weight") == 0))
+            return SAMP_OK;
+    }
+    return samp_fail(error, SAMP_NOT_FOUND,
+                     "%s has no weight %.100s; samp inspect --tensors lists them, the first is %s",
+                     samp_model_folder(model), name, samp_model_at(model, 0)->name);
+}
+
+static const char *show_error(char *out, double error)
+{
+    if (isnan(error)) return "";
+    snprintf(out, 32, error > 0 ? "%.3g %%" : "0", 100 * error);
+    return out;
+}
+
+static void print_stations(const samp_weight_ref *weight, const samp_stations *s, bool against)
+{
+    static const char *const headers[] = {"station",       "what",         "size",          "bits",
+                                          "first numbers", "off the file", "off its source"};
+    double n_weights = (double)s->rows * (double)s->cols;
+    samp_table table;
+    printf("%s: %llu x %llu, %s\n\n", weight->name, (unsigned long long)s->rows,
+           (unsigned long long)s->cols, weight->format->name);
+    samp_table_begin(&table, "llrrlrr", against ? 7 : 6, headers);
+    for (size_t i = 0; i < s->n; i++) {
+        const samp_station *station = &s->items[i];
+        char size[32] = "", bits[32] = "", file[32], source[32];
+        if (station->bytes) {
+            samp_show_bytes(size, (double)station->bytes);
+            snprintf(bits, sizeof bits, "%.3f", 8 * (double)station->bytes / n_weights);
+        }
+        const char *cells[] = {station->name,
+                               station->what,
+                               size,
+                               bits,
+                               station->first,
+                               show_error(file, station->from_file),
+                               show_error(source, station->from_source)};
+        samp_table_row(&table, against ? 7 : 6, cells);
+    }
+    samp_table_print(&table, stdout);
+    samp_table_release(&table);
+    puts("bits: of one weight. Errors are relative: the root of the squares' sum, over that of the "
+         "values.");
+}
+
+static json_t *stations_json(const samp_model *model, const samp_weight_ref *weight,
+                             const samp_stations *s)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->n; i++) {
+        const samp_station *station = &s->items[i];
+        json_t *item =
+            json_pack("{s:s,s:s,s:I,s:s}", "station", station->name, "what", station->what, "bytes",
+                      (json_int_t)station->bytes, "first", station->first);
+        if (item && !isnan(station->from_file))
+            samp_json_set(item, "error_from_file", json_real(station->from_file));
+        if (item && !isnan(station->from_source))
+            samp_json_set(item, "error_from_source", json_real(station->from_source));
+        json_array_append_new(list, item);
+    }
+    return json_pack("{s:i,s:s,s:s,s:s,s:I,s:I,s:o}", "schema_version", 1, "model",
+                     samp_model_folder(model), "weight", weight->name, "format",
+                     weight->format->name, "rows", (json_int_t)s->rows, "cols", (json_int_t)s->cols,
+                     "stations", list);
+}
+
+static samp_status follow(const inspect_options *o, samp_model *model, samp_error *error)
+{
+    const samp_weight_ref *weight = NULL;
+    samp_model *source = NULL;
+    samp_stations stations;
+    SAMP_TRY(find_weight(model, o->follow, &weight, error));
+    if (o->against) SAMP_TRY(samp_model_open(&source, o->against, error));
+    samp_status status = samp_follow(model, weight, source, 0, &stations, error);
+    if (source) samp_model_close(source);
+    if (status != SAMP_OK) return status;
+    if (o->json) return samp_print_json(stations_json(model, weight, &stations), error);
+    print_stations(weight, &stations, o->against != NULL);
+    return SAMP_OK;
+}
+
 static int run(const void *given, const char *const *arguments, size_t n, samp_error *error)
 {
     (void)n;
     const inspect_options *o = given;
     samp_model *model;
+    if (o->against && !o->follow) {
+        samp_fail(error, SAMP_INVALID, "--against is for --follow TENSOR");
+        return SAMP_EXIT_USAGE;
+    }
     if (samp_model_open(&model, arguments[0], error) != SAMP_OK) return SAMP_EXIT_ERROR;
     samp_status status = SAMP_OK;
-    if (o->json) {
+    if (o->follow) {
+        status = follow(o, model, error);
+    } else if (o->json) {
         status = samp_print_json(inspect_json(model), error);
     } else {
         print_config(model);
@@ -161,14 +266,22 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
 
 const samp_command samp__cmd_inspect = {
     .name = "inspect",
-    .summary = "sizes of a model by class and number format",
+    .summary = "sizes of a model by class and number format; one tensor's way to the kernels",
     .arguments = "MODEL",
     .min_arguments = 1,
     .max_arguments = 1,
     .description =
         "Shows the architecture of the model in folder MODEL, and parameters, bits and bytes by\n"
-        "class of weights and number format, scales included. Reads headers only.",
-    .examples = "  $ samp inspect demo/artifact\n  $ samp inspect --tensors demo/artifact | less\n",
+        "class of weights and number format, scales included. Reads headers only.\n"
+        "\n"
+        "With --follow, one weight's way: the bytes in its file, the floats they stand for, the\n"
+        "integers that are multiplied, the kernels' layout, and what the kernels make of it; at\n"
+        "each station its size, its first numbers and its error.",
+    .examples = "  $ samp inspect demo/artifact\n"
+                "  $ samp inspect --tensors demo/artifact | less\n"
+                "  # where the precision of one weight goes\n"
+                "  $ samp inspect demo/artifact --follow model.layers.0.mlp.down_proj --against "
+                "demo/model\n",
     SAMP_OPTIONS(options),
     .options_size = sizeof(inspect_options),
     .run = run,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # test_eval_cli.sh BUILD: `samp eval --task` on a small real model: the table, the paired figures,
-# the log of answers, and what is refused.
+# the log of answers, and what is refused; and `samp inspect --follow`.
 set -u
 . "$(dirname "$0")/common.sh"
 stories=${SAMP_DATA:-}/stories260K
@@ -43,4 +43,12 @@ expect 2 'no .csv or .jsonl file' -- "$samp" eval model --task model
 expect 2 'none.csv' -- "$samp" eval model --task none.csv
 printf 'q,a,b,E\n' >bad.csv
 expect 2 'line 1: the answer is "E"' -- "$samp" eval model --task bad.csv
+
+# One tensor's way, for people and machines.
+weight=model.layers.1.mlp.down_proj
+expect 0 'unit vectors' -- "$samp" inspect nf4 --follow $weight --against model
+expect 0 '"error_from_source"' -- "$samp" inspect nf4 --follow $weight.weight --against model --json
+expect 0 'decoded' -- "$samp" inspect model --follow model.norm
+expect 2 'has no weight nothing' -- "$samp" inspect model --follow nothing
+expect 3 'is for --follow' -- "$samp" inspect model --against model
 exit $failed
