@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-/* What a .proto file gives a field that is absent is set by settings_begin. */
+/* read_settings starts with what the .proto file says of fields that are absent. */
 typedef struct settings {
     uint64_t n_pieces;
     uint64_t model_type;
