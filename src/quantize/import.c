@@ -2,7 +2,6 @@
 #include "quantize/import.h"
 #include "base/memory.h"
 #include "file/manifest.h"
-#include "format/convert.h"
 #include "quantize/import_source.h"
 #include "quantize/writer.h"
 

@@ -2,7 +2,6 @@
  * writer.h how weights stream. */
 #include "quantize/quantize.h"
 #include "base/memory.h"
-#include "format/convert.h"
 #include "format/feedback.h"
 #include "quantize/input_fingerprint.h"
 #include "quantize/input_moments.h"
