@@ -15,10 +15,11 @@
  * cases, $ref within the document, $defs. Annotations are ignored; anything else is
  * SAMP_UNSUPPORTED and named, never ignored.
  *
- * Beyond what a schema says, the text is narrowed to what people write: at most 64 bytes of white
- * space in a row, numbers of at most 40 characters, exponents of at most two digits and none where a
- * number has bounds, whole numbers without a fraction (1.0 is not written for an integer), no \u escapes of printable
- * ASCII characters.
+ * Beyond what a schema says, the text is narrowed to what people write and every parser reads: at
+ * most 64 bytes of white space in a row; numbers of at most 40 characters, 18 before the point,
+ * with exponents of at most two digits, and none where a number has bounds; no fraction for an
+ * integer (1.0); no \u escapes of printable ASCII characters.
+ *
  * A token is allowed when the text can go on after it. That is exact but for several patterns on
  * one string, or a pattern beside a maxLength: such a text can, rarely, get stuck. */
 #ifndef SAMP_CONSTRAIN_CONSTRAIN_H

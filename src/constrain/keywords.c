@@ -1,19 +1,19 @@
 /* Keywords of a schema that say what a single value may be: type, enum, const, and the bounds of
  * numbers, strings, arrays and objects. */
 #include "constrain/formats.h"
-#include "constrain/shape.h"
+#include "constrain/keywords.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static samp_status out_of_memory(samp_error *error)
+samp_status samp__keyword_no_memory(samp_error *error)
 {
     return samp_fail(error, SAMP_NOMEM, "out of memory for a schema");
 }
 
-static samp_status wrong(samp__shapes *s, const json_t *schema, const char *keyword,
-                         const char *expected, samp_error *error)
+samp_status samp__keyword_wrong(samp__shapes *s, const json_t *schema, const char *keyword,
+                                const char *expected, samp_error *error)
 {
     return samp_fail(error, SAMP_INVALID, "'%s' at '%s' of the schema must be %s", keyword,
                      samp__schema_place(s, schema), expected);
@@ -53,14 +53,14 @@ static samp_status refuse_unsupported(samp__shapes *s, const json_t *schema, sam
     return SAMP_OK;
 }
 
-/* A count: a whole number from 0 on. */
-static samp_status read_count(samp__shapes *s, const json_t *schema, const char *keyword,
-                              uint32_t *out, samp_error *error)
+samp_status samp__keyword_count(samp__shapes *s, const json_t *schema, const char *keyword,
+                                uint32_t *out, samp_error *error)
 {
     const json_t *value = json_object_get(schema, keyword);
     if (!value) return SAMP_OK;
     double n = json_is_number(value) ? json_number_value(value) : -1;
-    if (n < 0 || n != floor(n)) return wrong(s, schema, keyword, "a whole number from 0 on", error);
+    if (n < 0 || n != floor(n))
+        return samp__keyword_wrong(s, schema, keyword, "a whole number from 0 on", error);
     *out = n < SAMP__UNBOUNDED ? (uint32_t)n : SAMP__UNBOUNDED;
     return SAMP_OK;
 }
@@ -73,14 +73,15 @@ static samp_status read_bound(samp__shapes *s, const json_t *schema, const char 
 {
     const json_t *value = json_object_get(schema, keyword);
     const json_t *other = json_object_get(schema, exclusive_keyword);
-    if (value && !json_is_number(value)) return wrong(s, schema, keyword, "a number", error);
+    if (value && !json_is_number(value))
+        return samp__keyword_wrong(s, schema, keyword, "a number", error);
     if (value) *bound = json_number_value(value);
     if (json_is_boolean(other)) { /* draft 4 */
         *exclusive = json_is_true(other);
         return SAMP_OK;
     }
     if (other && !json_is_number(other))
-        return wrong(s, schema, exclusive_keyword, "a number", error);
+        return samp__keyword_wrong(s, schema, exclusive_keyword, "a number", error);
     if (!other) return SAMP_OK;
     double x = json_number_value(other);
     if (upper ? x <= *bound : x >= *bound) {
@@ -100,7 +101,8 @@ static samp_status read_number(samp__shapes *s, const json_t *schema, samp__numb
     const json_t *multiple = json_object_get(schema, "multipleOf");
     if (!multiple) return SAMP_OK;
     out->multiple_of = json_is_number(multiple) ? json_number_value(multiple) : 0;
-    if (!(out->multiple_of > 0)) return wrong(s, schema, "multipleOf", "a number above 0", error);
+    if (!(out->multiple_of > 0))
+        return samp__keyword_wrong(s, schema, "multipleOf", "a number above 0", error);
     return SAMP_OK;
 }
 
@@ -123,11 +125,12 @@ static samp_status add_pattern(samp__shapes *s, const json_t *schema, const char
 static samp_status read_string(samp__shapes *s, const json_t *schema, samp__string_shape *out,
                                samp_error *error)
 {
-    SAMP_TRY(read_count(s, schema, "minLength", &out->min, error));
-    SAMP_TRY(read_count(s, schema, "maxLength", &out->max, error));
+    SAMP_TRY(samp__keyword_count(s, schema, "minLength", &out->min, error));
+    SAMP_TRY(samp__keyword_count(s, schema, "maxLength", &out->max, error));
     const json_t *pattern = json_object_get(schema, "pattern");
     const json_t *format = json_object_get(schema, "format");
-    if (pattern && !json_is_string(pattern)) return wrong(s, schema, "pattern", "a string", error);
+    if (pattern && !json_is_string(pattern))
+        return samp__keyword_wrong(s, schema, "pattern", "a string", error);
     if (pattern)
         SAMP_TRY(add_pattern(s, schema, "pattern", json_string_value(pattern),
                              json_string_length(pattern), out, error));
@@ -145,8 +148,8 @@ static samp_status read_string(samp__shapes *s, const json_t *schema, samp__stri
 static samp_status read_array(samp__shapes *s, const json_t *schema, samp__array_shape *out,
                               samp_error *error)
 {
-    SAMP_TRY(read_count(s, schema, "minItems", &out->min, error));
-    SAMP_TRY(read_count(s, schema, "maxItems", &out->max, error));
+    SAMP_TRY(samp__keyword_count(s, schema, "minItems", &out->min, error));
+    SAMP_TRY(samp__keyword_count(s, schema, "maxItems", &out->max, error));
     const json_t *items = json_object_get(schema, "items");
     const json_t *prefix = json_object_get(schema, "prefixItems");
     if (!items) items = json_object_get(schema, "unevaluatedItems"); /* the same, alone */
@@ -155,196 +158,15 @@ static samp_status read_array(samp__shapes *s, const json_t *schema, samp__array
         items = json_object_get(schema, "additionalItems");
     }
     if (prefix && (!json_is_array(prefix) || json_array_size(prefix) > SAMP__PROPERTIES_MAX))
-        return wrong(s, schema, "prefixItems", "an array of schemas", error);
+        return samp__keyword_wrong(s, schema, "prefixItems", "an array of schemas", error);
     out->n_prefix = (uint32_t)json_array_size(prefix);
     if (out->n_prefix) {
         out->prefix = samp_arena_alloc(&s->arena, out->n_prefix, sizeof *out->prefix);
-        if (!out->prefix) return out_of_memory(error);
+        if (!out->prefix) return samp__keyword_no_memory(error);
     }
     for (uint32_t i = 0; i < out->n_prefix; i++)
         SAMP_TRY(samp__conjunction_of(s, json_array_get(prefix, i), &out->prefix[i], error));
     return items ? samp__conjunction_of(s, items, &out->items, error) : SAMP_OK;
-}
-
-/* ---- objects --------------------------------------------------------------------------------- */
-
-static samp__property *property(samp__object_shape *object, const char *name)
-{
-    for (uint32_t i = 0; i < object->n_properties; i++)
-        if (strcmp(object->properties[i].name, name) == 0) return &object->properties[i];
-    return NULL;
-}
-
-static size_t count_dependencies(const json_t *schema);
-
-static samp_status read_properties(samp__shapes *s, const json_t *schema, samp__object_shape *out,
-                                   samp_error *error)
-{
-    const json_t *properties = json_object_get(schema, "properties");
-    const json_t *required = json_object_get(schema, "required");
-    size_t n = json_object_size(properties) + json_array_size(required), i;
-    n += 2 * count_dependencies(schema);
-    if (properties && !json_is_object(properties))
-        return wrong(s, schema, "properties", "an object of schemas", error);
-    if (required && !json_is_array(required) && !json_is_boolean(required))
-        return wrong(s, schema, "required", "an array of names", error);
-    if (n > SAMP__PROPERTIES_MAX)
-        return samp_fail(error, SAMP_LIMIT, "'%s' of the schema has more than %d properties",
-                         samp__schema_place(s, schema), SAMP__PROPERTIES_MAX);
-    out->properties = samp_arena_alloc(&s->arena, n + 1, sizeof *out->properties);
-    if (!out->properties) return out_of_memory(error);
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)properties, name, value)
-    {
-        samp__property *p = &out->properties[out->n_properties++];
-        *p = (samp__property){.name = name, .length = (uint32_t)strlen(name)};
-        SAMP_TRY(samp__conjunction_of(s, value, &p->value, error));
-    }
-    json_array_foreach((json_t *)required, i, value)
-    {
-        const char *needed = json_string_value(value);
-        if (!needed) return wrong(s, schema, "required", "an array of names", error);
-        samp__property *p = property(out, needed);
-        if (!p) {
-            p = &out->properties[out->n_properties++];
-            *p = (samp__property){.name = needed, .length = (uint32_t)strlen(needed)};
-            p->value = UINT32_MAX; /* whatever else says of the name: see finish_undeclared */
-        }
-        p->required = true;
-    }
-    return SAMP_OK;
-}
-
-static samp_status read_patterns(samp__shapes *s, const json_t *schema, samp__object_shape *out,
-                                 samp_error *error)
-{
-    const json_t *patterns = json_object_get(schema, "patternProperties");
-    const char *name;
-    json_t *value;
-    if (!patterns) return SAMP_OK;
-    if (!json_is_object(patterns) || json_object_size(patterns) > SAMP__PATTERNS_MAX)
-        return wrong(s, schema, "patternProperties", "an object of at most 8 patterns", error);
-    out->patterns =
-        samp_arena_alloc(&s->arena, json_object_size(patterns) + 1, sizeof *out->patterns);
-    if (!out->patterns) return out_of_memory(error);
-    json_object_foreach((json_t *)patterns, name, value)
-    {
-        samp__pattern_property *p = &out->patterns[out->n_patterns++];
-        SAMP_TRY(samp__shapes_regex(s, name, strlen(name), &p->regex, error));
-        SAMP_TRY(samp__conjunction_of(s, value, &p->value, error));
-    }
-    return SAMP_OK;
-}
-
-/* Declared properties that patterns match obey both; required ones that nothing declares are what
- * patterns or additionalProperties say. */
-static samp_status combine_patterns(samp__shapes *s, samp__object_shape *out, samp_error *error)
-{
-    for (uint32_t i = 0; i < out->n_properties; i++) {
-        samp__property *p = &out->properties[i];
-        bool undeclared = p->value == UINT32_MAX, matched = false;
-        if (undeclared) p->value = 0;
-        for (uint32_t k = 0; k < out->n_patterns; k++) {
-            if (!samp__regex_matches(out->patterns[k].regex, p->name, p->length)) continue;
-            SAMP_TRY(samp__conjunction_and(s, p->value, out->patterns[k].value, &p->value, error));
-            matched = true;
-        }
-        if (!undeclared || matched) continue;
-        p->value = out->additional;
-        p->forbidden = out->no_additional;
-    }
-    return SAMP_OK;
-}
-
-/* A property that only a dependency names is followed like a declared one. */
-static void know_property(samp__object_shape *out, const char *name)
-{
-    if (property(out, name)) return;
-    out->properties[out->n_properties++] =
-        (samp__property){.name = name, .length = (uint32_t)strlen(name), .value = UINT32_MAX};
-}
-
-static samp_status add_dependencies(samp__shapes *s, const json_t *schema, const char *keyword,
-                                    samp__object_shape *out, samp_error *error)
-{
-    const json_t *all = json_object_get(schema, keyword);
-    const char *name;
-    json_t *needs, *need;
-    size_t i;
-    if (all && !json_is_object(all)) return wrong(s, schema, keyword, "an object", error);
-    json_object_foreach((json_t *)all, name, needs) json_array_foreach(needs, i, need)
-    {
-        if (!json_is_string(need))
-            return wrong(s, schema, keyword, "an object of arrays of names", error);
-        know_property(out, name);
-        know_property(out, json_string_value(need));
-        out->dependencies[out->n_dependencies++] =
-            (samp__dependency){.name = name, .needs = json_string_value(need)};
-    }
-    return SAMP_OK;
-}
-
-/* How many names the dependencies hold: room for them among the properties. */
-static size_t count_dependencies(const json_t *schema)
-{
-    static const char *const keywords[] = {"dependentRequired", "dependencies"};
-    const char *name;
-    json_t *needs;
-    size_t n = 0;
-    for (size_t k = 0; k < 2; k++)
-        json_object_foreach(json_object_get(schema, keywords[k]), name, needs) n +=
-            json_array_size(needs);
-    return n;
-}
-
-static samp_status read_dependencies(samp__shapes *s, const json_t *schema, samp__object_shape *out,
-                                     samp_error *error)
-{
-    size_t n = count_dependencies(schema);
-    if (n == 0) return SAMP_OK;
-    out->dependencies = samp_arena_alloc(&s->arena, n, sizeof *out->dependencies);
-    if (!out->dependencies) return out_of_memory(error);
-    SAMP_TRY(add_dependencies(s, schema, "dependentRequired", out, error));
-    return add_dependencies(s, schema, "dependencies", out, error);
-}
-
-/* propertyNames: bounds and patterns of names; no alternatives. */
-static samp_status read_names(samp__shapes *s, const json_t *schema, samp__object_shape *out,
-                              samp_error *error)
-{
-    const json_t *names = json_object_get(schema, "propertyNames");
-    if (!names) return SAMP_OK;
-    samp__shape shape;
-    SAMP_TRY(samp__shape_expand(s, names, &shape, error));
-    if (shape.n_strings > 1)
-        return samp_fail(error, SAMP_UNSUPPORTED,
-                         "'propertyNames' with alternatives, at '%s' of the schema, is not "
-                         "supported",
-                         samp__schema_place(s, schema));
-    if (shape.n_strings == 0) { /* no name at all */
-        out->max = 0;
-        return SAMP_OK;
-    }
-    out->names = shape.strings[0];
-    return SAMP_OK;
-}
-
-static samp_status read_object(samp__shapes *s, const json_t *schema, samp__object_shape *out,
-                               samp_error *error)
-{
-    SAMP_TRY(read_count(s, schema, "minProperties", &out->min, error));
-    SAMP_TRY(read_count(s, schema, "maxProperties", &out->max, error));
-    const json_t *additional = json_object_get(schema, "additionalProperties");
-    if (!additional) additional = json_object_get(schema, "unevaluatedProperties"); /* the same */
-    out->no_additional = json_is_false(additional);
-    if (additional && !json_is_boolean(additional))
-        SAMP_TRY(samp__conjunction_of(s, additional, &out->additional, error));
-    SAMP_TRY(read_properties(s, schema, out, error));
-    SAMP_TRY(read_patterns(s, schema, out, error));
-    SAMP_TRY(read_dependencies(s, schema, out, error));
-    SAMP_TRY(combine_patterns(s, out, error));
-    return read_names(s, schema, out, error);
 }
 
 /* ---- literals -------------------------------------------------------------------------------- */
@@ -367,7 +189,7 @@ static samp_status literal_object(samp__shapes *s, const json_t *value, samp__sh
     const json_t *kept;
     if (!good) {
         json_decref(schema);
-        return out_of_memory(error);
+        return samp__keyword_no_memory(error);
     }
     SAMP_TRY(samp__schema_keep(s, schema, &kept, error));
     return samp__shape_keywords(s, kept, out, error);
@@ -387,7 +209,7 @@ static samp_status literal_array(samp__shapes *s, const json_t *value, samp__sha
     const json_t *kept;
     if (!good) {
         json_decref(schema);
-        return out_of_memory(error);
+        return samp__keyword_no_memory(error);
     }
     SAMP_TRY(samp__schema_keep(s, schema, &kept, error));
     return samp__shape_keywords(s, kept, out, error);
@@ -399,7 +221,7 @@ static samp_status literal_number(samp__shapes *s, const json_t *value, samp__sh
     double x = json_number_value(value);
     *out = (samp__shape){.n_numbers = 1};
     out->numbers = samp_arena_alloc(&s->arena, 1, sizeof *out->numbers);
-    if (!out->numbers) return out_of_memory(error);
+    if (!out->numbers) return samp__keyword_no_memory(error);
     *out->numbers = (samp__number_shape){.min = x, .max = x, .integer = json_is_integer(value)};
     return SAMP_OK;
 }
@@ -413,7 +235,7 @@ static samp_status literal_strings(samp__shapes *s, const json_t *values, samp__
     const char **strings = samp_arena_alloc(&s->arena, n, sizeof *strings);
     size_t *lengths = samp_arena_alloc(&s->arena, n, sizeof *lengths);
     out->strings = samp_arena_alloc(&s->arena, 1, sizeof *out->strings);
-    if (!strings || !lengths || !out->strings) return out_of_memory(error);
+    if (!strings || !lengths || !out->strings) return samp__keyword_no_memory(error);
     json_array_foreach((json_t *)values, i, value)
     {
         if (!json_is_string(value)) continue;
@@ -479,7 +301,8 @@ static samp_status check_type(samp__shapes *s, const json_t *schema, samp_error 
         size_t k = 0;
         while (text && k < 7 && strcmp(text, names[k]) != 0) k++;
         if (!text || k == 7)
-            return wrong(s, schema, "type", "the name of a type, or an array of them", error);
+            return samp__keyword_wrong(s, schema, "type", "the name of a type, or an array of them",
+                                       error);
     }
     return SAMP_OK;
 }
@@ -503,7 +326,7 @@ static samp_status bounded(samp__shapes *s, const json_t *schema, samp__shape *o
     if (out->n_numbers) SAMP_TRY(read_number(s, schema, out->numbers, error));
     if (out->n_strings) SAMP_TRY(read_string(s, schema, out->strings, error));
     if (out->n_arrays) SAMP_TRY(read_array(s, schema, out->arrays, error));
-    if (out->n_objects) SAMP_TRY(read_object(s, schema, out->objects, error));
+    if (out->n_objects) SAMP_TRY(samp__keywords_object(s, schema, out->objects, error));
     return SAMP_OK;
 }
 
@@ -517,7 +340,8 @@ samp_status samp__shape_keywords(samp__shapes *s, const json_t *schema, samp__sh
     *out = bounds;
     json_t *constant = json_object_get(schema, "const");
     const json_t *list = json_object_get(schema, "enum");
-    if (list && !json_is_array(list)) return wrong(s, schema, "enum", "an array", error);
+    if (list && !json_is_array(list))
+        return samp__keyword_wrong(s, schema, "enum", "an array", error);
     if (constant) {
         const json_t *one;
         SAMP_TRY(samp__schema_keep(s, json_pack("[O]", constant), &one, error));

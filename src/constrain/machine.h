@@ -12,6 +12,7 @@
 enum {
     SAMP__SPACE_MAX = 64,  /* bytes of white space in a row */
     SAMP__NUMBER_MAX = 40, /* characters of a number */
+    SAMP__WHOLE_MAX = 18,  /* of its whole part */
     SAMP__TOPS_MAX = 4096, /* readings at once */
     SAMP__MACHINE_BYTES_MAX = 256 << 20
 };

@@ -73,7 +73,7 @@ static bool viable(const samp__number_shape *n, const char *text, size_t length,
         if (in_bounds(n, 0)) return true;
         return !n->integer && reaches_signed(n, negative, 0, 1, false);
     }
-    for (size_t more = 0; length + more <= SAMP__NUMBER_MAX; more++) {
+    for (size_t more = 0; length + more <= SAMP__WHOLE_MAX; more++) {
         double scale = pow(10, (double)more);
         double high = n->integer ? value * scale + scale - 1 : (value + 1) * scale;
         if (reaches_signed(n, negative, value * scale, high, n->integer)) return true;
@@ -116,7 +116,8 @@ static void go_on(samp__machine *m, const samp__number_shape *shape, samp__frame
 {
     char text[SAMP__NUMBER_MAX + 2];
     if (next->b == SAMP__NUMBER_MAX) return;
-    if (next->phase == EXPONENT_DIGITS && ++next->c > 2) return; /* within a double's range */
+    if (next->phase == DIGITS && next->b == SAMP__WHOLE_MAX) return; /* within 64 bits */
+    if (next->phase == EXPONENT_DIGITS && ++next->c > 2) return;     /* within a double's range */
     if (is_checked(shape)) {
         size_t n = 0;
         if (next->a) {
