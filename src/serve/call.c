@@ -357,6 +357,7 @@ static void fail_for_memory(samp_call *call)
 void samp__call_close_one(samp_call *call)
 {
     if (atomic_fetch_sub(&call->n_open, 1) != 1) return;
+    samp__observe_call(call->server, call);
     for (uint32_t i = 0; i < call->n_choices; i++)
         if (call->choices[i].failed) fail_for_memory(call);
     if (call->streaming) {

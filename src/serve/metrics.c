@@ -221,6 +221,8 @@ void samp_metrics_write_number(samp_buffer *out, double value)
         samp_buffer_text(out, "NaN");
     else if (isinf(value))
         samp_buffer_text(out, value > 0 ? "+Inf" : "-Inf");
+    else if (value == trunc(value) && fabs(value) < 1e15)
+        samp_buffer_printf(out, "%.0f", value); /* 10, where %g would say 1e+01 */
     else {
         char text[40];
         for (int digits = 1; digits <= 17; digits++) {
@@ -267,7 +269,6 @@ static void write_family(const samp_metrics *metrics, samp_metric metric, const 
     static const char *const kinds[] = {"counter", "gauge", "histogram"};
     const samp_metric_info *info = &infos[metric];
     const family *f = &metrics->families[metric];
-    if (f->n == 0) return;
     samp_buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, info->help, name,
                        kinds[info->kind]);
     for (size_t i = 0; i < f->n; i++) {

@@ -47,6 +47,8 @@ typedef enum samp_metric_kind { SAMP_COUNTER, SAMP_GAUGE, SAMP_HISTOGRAM } samp_
       "Prompt tokens of a request")                                                                \
     X(REQUEST_GENERATION_TOKENS, "vllm:request_generation_tokens", SAMP_HISTOGRAM, TOKENS, "", "", \
       "Tokens generated for a request")                                                            \
+    X(REQUEST_MAX_GENERATION, "vllm:request_max_num_generation_tokens", SAMP_HISTOGRAM, TOKENS,    \
+      "", "", "Tokens of the longest of a request's n answers")                                    \
     X(REQUEST_MAX_TOKENS, "vllm:request_params_max_tokens", SAMP_HISTOGRAM, TOKENS, "", "",        \
       "max_tokens of a request")                                                                   \
     X(REQUEST_N, "vllm:request_params_n", SAMP_HISTOGRAM, CHOICES, "", "", "n of a request")       \
@@ -141,7 +143,7 @@ double samp_metric_value(samp_metrics *metrics, samp_metric metric, const char *
 /* Text exposition format 0.0.4 of everything, of one moment. */
 void samp_metrics_write(samp_metrics *metrics, samp_buffer *out);
 
-/* How a number is written there: shortest that reads back, NaN, +Inf, -Inf. */
+/* How a number is written there: whole ones plainly, others as short as reads back; NaN, +Inf, -Inf. */
 void samp_metrics_write_number(samp_buffer *out, double value);
 
 #endif

@@ -56,6 +56,19 @@ void samp__observe_end(samp_server *server, const samp_choice *choice)
                             (end->last_token - end->first_token) / (end->n_generated - 1));
 }
 
+void samp__observe_call(samp_server *server, const samp_call *call)
+{
+    uint32_t longest = 0; /* of the n choices of a prompt, which stand side by side */
+    for (uint32_t i = 0; i < call->n_choices; i++) {
+        uint32_t n = call->choices[i].end.n_generated;
+        if (n > longest) longest = n;
+        if ((i + 1) % call->request.n != 0) continue;
+        if (longest)
+            samp_metric_observe(server->metrics, SAMP_METRIC_REQUEST_MAX_GENERATION, longest);
+        longest = 0;
+    }
+}
+
 void samp__observe_step(void *context, const samp_engine_step *step)
 {
     samp_server *server = context;

@@ -78,6 +78,8 @@ void samp__route_detokenize(samp_server *server, samp_http_exchange *exchange,
 void *samp__server_load(void *server);
 /* Counts what a choice's end tells (observe.c); the engine's thread. */
 void samp__observe_end(samp_server *server, const samp_choice *choice);
+/* Once all choices of a call have ended; any thread. */
+void samp__observe_call(samp_server *server, const samp_call *call);
 void samp__observe_token(samp_server *server, samp_choice *choice);
 void samp__observe_step(void *server, const samp_engine_step *step);
 /* Brings gauges up to date before they are read. */
