@@ -133,6 +133,42 @@ static samp_status open_engine(samp_server *server, samp_model *model, samp_erro
     return SAMP_OK;
 }
 
+/* ---- defaults -------------------------------------------------------------------------------- */
+
+/* What requests that say nothing get: the options', else the model's own generation_config.json (as
+ * vLLM does), else OpenAI's 1. */
+static samp_status read_defaults(samp_server *server, samp_error *error)
+{
+    const samp_server_options *o = server->options;
+    samp_sampler_options *sampler = &server->defaults.sampler;
+    double temperature = 1, top_p = 1, repetition = 1;
+    int64_t top_k = 0;
+    char path[4096];
+    json_t *json = NULL;
+    SAMP_TRY(samp_path_join(path, sizeof path, o->folder, "generation_config.json", error));
+    if (samp_is_file(path)) SAMP_TRY(samp_json_load(&json, path, 1 << 20, error));
+    samp_status status = SAMP_OK;
+    if (json) {
+        status = samp_json_number(json, "temperature", false, &temperature, path, error);
+        if (status == SAMP_OK) status = samp_json_number(json, "top_p", false, &top_p, path, error);
+        if (status == SAMP_OK)
+            status = samp_json_number(json, "repetition_penalty", false, &repetition, path, error);
+        if (status == SAMP_OK)
+            status = samp_json_integer(json, "top_k", false, 0, INT32_MAX, &top_k, path, error);
+        json_decref(json);
+    }
+    if (status != SAMP_OK) return status;
+    *sampler = samp_sampler_defaults();
+    sampler->temperature =
+        (float)(o->default_temperature < 0 ? temperature : o->default_temperature);
+    sampler->top_p = (float)(o->default_top_p < 0 ? top_p : o->default_top_p);
+    sampler->top_k = (int)top_k;
+    sampler->repetition_penalty = (float)repetition;
+    if (samp_sampler_check(sampler, error) != SAMP_OK)
+        return samp_error_prefix(error, "the defaults of %s", path);
+    return SAMP_OK;
+}
+
 /* ---- the first answer ------------------------------------------------------------------------ */
 
 typedef struct first_answer {
@@ -189,6 +225,7 @@ static samp_status load(samp_server *server, samp_error *error)
     SAMP_TRY(verify(server, error));
     SAMP_TRY(samp_tokenizer_load(&server->tokenizer, server->options->folder, error));
     SAMP_TRY(open_chat(server, error));
+    SAMP_TRY(read_defaults(server, error));
     SAMP_TRY(samp_model_open(&model, server->options->folder, error));
     describe(server, model);
     samp_status status = open_engine(server, model, error);

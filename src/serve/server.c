@@ -96,14 +96,6 @@ static void log_exchange(void *context, const samp_http_outcome *outcome)
     if (!call) samp_access_log_exchange(server->log, outcome);
 }
 
-static samp_sampler_options default_sampler(const samp_server_options *options)
-{
-    samp_sampler_options sampler = samp_sampler_defaults();
-    sampler.temperature = (float)options->default_temperature;
-    sampler.top_p = (float)options->default_top_p;
-    return sampler;
-}
-
 static samp_status open_http(samp_server *server, samp_error *error)
 {
     samp_http_options http = server->options->http;
@@ -147,7 +139,6 @@ static samp_status open_parts(samp_server *server, samp_error *error)
     else
         samp_folder_name(o->folder, server->model_name, sizeof server->model_name);
     server->defaults.model = server->model_name;
-    server->defaults.sampler = default_sampler(o);
     server->progress = (samp_progress){.report = report_progress, .context = server};
     server->started = (int64_t)time(NULL);
     SAMP_TRY(samp_metrics_create(&server->metrics, server->model_name, error));
