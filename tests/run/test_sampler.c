@@ -285,6 +285,31 @@ static void test_penalties(void **state)
     samp_sampler_release(sampler);
 }
 
+/* Added before the penalties; a copy is kept; what nothing may follow is not chosen. */
+static void test_bias(void **state)
+{
+    (void)state;
+    const float logits[] = {3, 2.9f, -1, -INFINITY};
+    samp_logit_bias biases[] = {{2, 5}, {3, 100}, {0, -100}};
+    samp_sampler_options o = samp_sampler_defaults();
+    o.logit_bias = biases;
+    o.n_logit_bias = 3;
+    o.repetition_penalty = 2;
+    samp_sampler *sampler = sampler_of(o, 4);
+    memset(biases, 0, sizeof biases);
+    assert_int_equal(choose(sampler, logits, 4), 2); /* 4 */
+    samp_sampler_accept(sampler, 2, true);
+    assert_int_equal(choose(sampler, logits, 4), 1); /* 4/2 against 2.9 */
+    samp_sampler_release(sampler);
+
+    biases[0] = (samp_logit_bias){4, 1};
+    assert_int_equal(samp_sampler_check(&o, &error), SAMP_OK);
+    assert_int_equal(samp_sampler_create(&sampler, &o, 4, &error), SAMP_INVALID);
+    assert_string_equal(error.message, "logit_bias: token 4, expected 0 to 3");
+    biases[0] = (samp_logit_bias){0, 100.5f};
+    assert_int_equal(samp_sampler_check(&o, &error), SAMP_INVALID);
+}
+
 /* ---- ranges ---- */
 
 static void refuses(samp_sampler_options options, const char *message)
@@ -327,7 +352,7 @@ int main(void)
         cmocka_unit_test(test_greedy),    cmocka_unit_test(test_distributions),
         cmocka_unit_test(test_kept_sets), cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_penalties), cmocka_unit_test(test_large_vocabularies),
-        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_bias),      cmocka_unit_test(test_ranges),
     };
     return cmocka_run_group_tests_name("run/sampler", tests, NULL, NULL);
 }
