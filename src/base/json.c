@@ -11,14 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Jansson reports most allocation failures of its parser as syntax errors, and some not at all: it
- * then leaves out a byte of a string. */
-static _Thread_local bool allocation_failed;
+/* Jansson's parser goes on when the text of a token cannot grow: a byte of it is lost, and the token
+ * is then read past its end (2.14). So once an allocation failed in a parse, the rest of them fail as
+ * well, which ends it before that; and whatever it then says, memory was the reason. */
+static _Thread_local bool parsing, allocation_failed;
 
 static void *json_allocate(size_t n)
 {
-    void *pointer = samp_realloc(NULL, n, 1);
-    if (!pointer) allocation_failed = true;
+    void *pointer = allocation_failed ? NULL : samp_realloc(NULL, n, 1);
+    allocation_failed |= !pointer && parsing;
     return pointer;
 }
 
@@ -73,14 +74,16 @@ samp_status samp_json_parse(json_t **out, const char *text, size_t n, const char
 {
     json_set_alloc_funcs(json_allocate, samp_free);
     json_error_t failure;
-    allocation_failed = false;
+    parsing = true;
     *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &failure);
     if (!*out && !allocation_failed && json_error_code(&failure) == json_error_numeric_overflow)
         *out = parse_wide(text, n);
-    if (*out && !allocation_failed) return SAMP_OK;
+    bool out_of_memory = allocation_failed;
+    parsing = allocation_failed = false;
+    if (*out && !out_of_memory) return SAMP_OK;
     json_decref(*out);
     *out = NULL;
-    if (allocation_failed)
+    if (out_of_memory)
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory while parsing JSON", where);
     return samp_fail(error, SAMP_CORRUPT, "%s: not valid JSON at line %d, column %d: %s", where,
                      failure.line, failure.column, failure.text);

@@ -44,17 +44,21 @@ static void validate_target(samp_validation *v)
                           "quant_method \"samp\" is not known to %s", target);
 }
 
-static samp_status run(samp_validation *v, samp_error *error)
+/* A path that is no folder. */
+static samp_status look_at_file(samp_validation *v, samp_error *error)
 {
-    SAMP_TRY(check_target(v->options, error));
     size_t n = strlen(v->folder), ending = strlen(".safetensors");
     if (n > ending && strcmp(v->folder + n - ending, ".safetensors") == 0)
         return samp_fail(error, SAMP_INVALID, "%s is a part of a model; give its folder",
                          v->folder);
     if (samp_is_file(v->folder)) return samp__validate_gguf(v, error);
-    if (!samp_is_folder(v->folder))
-        return samp_fail(error, SAMP_NOT_FOUND, "%s is neither a folder nor a GGUF file",
-                         v->folder);
+    return samp_fail(error, SAMP_NOT_FOUND, "%s is neither a folder nor a GGUF file", v->folder);
+}
+
+static samp_status run(samp_validation *v, samp_error *error)
+{
+    SAMP_TRY(check_target(v->options, error));
+    if (!samp_is_folder(v->folder)) return look_at_file(v, error);
     SAMP_TRY(samp_pool_create(&v->pool, v->options->n_threads, error));
     SAMP_TRY(samp__validate_listing(v, error));
     SAMP_TRY(samp__validate_config(v, error));

@@ -166,6 +166,7 @@ static samp_status read_scales(samp_validation *v, const samp_weight_ref *weight
     samp_status status =
         weight->format->check(layout, (const void *const *)parts, weight->name, &failure);
     if (status == SAMP_OK) return SAMP_OK;
+    if (status == SAMP_NOMEM) return samp_fail(error, status, "%s", failure.message);
     *good = false;
     samp_findings_add(v->findings, scale_finding(&kinds, status), shard_of(v, weight->parts[0]),
                       weight->name, "%s", failure.message);

@@ -1,14 +1,16 @@
 /* Each of the first 1,000 allocations fails, one run after the other: of loading a model, of
- * quantizing one, and of an evaluation against a baseline. In one series all allocations after the
- * failing one fail too, in the other it is the only one, so that code that goes on without looking
- * is found. Every time: SAMP_NOMEM and a sentence or, where only one failed and can be done
- * without, success; nothing leaked (by count, so in every build); what OUT held is untouched. */
+ * quantizing and validating one, and of an evaluation against a baseline. In one series all
+ * allocations after the failing one fail too, in the other it is the only one, so that code that
+ * goes on without looking is found. Every time: SAMP_NOMEM and a sentence or, where only one failed
+ * and can be done without, success; nothing leaked (by count, so in every build); what OUT held is
+ * untouched. */
 #include "support/cmocka_all.h"
 
 #include "eval/eval.h"
 #include "model/tokenizer.h"
 #include "quantize/model_maker.h"
 #include "quantize/quantize.h"
+#include "quantize/validate.h"
 
 enum { ALLOCATIONS = 1000 };
 
@@ -41,7 +43,7 @@ static int group_teardown(void **state)
     return 0;
 }
 
-/* ---- the three journeys ---- */
+/* ---- the journeys ---- */
 
 static samp_status open_session(const char *folder, samp_session **out, samp_error *error)
 {
@@ -91,6 +93,17 @@ static samp_status evaluate(const fixture *f, samp_error *error)
     return status;
 }
 
+/* A sound artifact stays sound: what memory is missing for is no finding. */
+static samp_status validate(const fixture *f, samp_error *error)
+{
+    samp_findings findings = {0};
+    samp_validate_options options = {.depth = SAMP_VALIDATE_DEEP, .n_threads = 1};
+    samp_status status = samp_validate(f->artifact, &options, NULL, &findings, error);
+    if (status == SAMP_OK && findings.count) fail_msg("%s", findings.items[0].message);
+    samp_findings_release(&findings);
+    return status;
+}
+
 /* ---- torture ---- */
 
 typedef samp_status journey(const fixture *f, samp_error *error);
@@ -131,6 +144,7 @@ static void torture_both(const fixture *f, journey *go)
 
 static void test_load(void **state) { torture_both(*state, load); }
 static void test_quantize(void **state) { torture_both(*state, quantize); }
+static void test_validate(void **state) { torture_both(*state, validate); }
 static void test_evaluate(void **state) { torture_both(*state, evaluate); }
 
 int main(void)
@@ -138,6 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_load),
         cmocka_unit_test(test_quantize),
+        cmocka_unit_test(test_validate),
         cmocka_unit_test(test_evaluate),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
