@@ -109,7 +109,7 @@ typedef struct samp_end {
 
 typedef struct samp_sink {
     /* A generated token. A false answer ends the request with SAMP_FINISH_STOP: a stop string was
-     * seen. Not called once a cancel has returned, but for a call that was under way. */
+     * seen. Called once more at most after a cancel. */
     bool (*token)(void *context, const samp_token_event *event);
     /* A prompt token's log-probability, in order; called when prompt_logprobs was asked for. May be
      * NULL otherwise. */
