@@ -72,7 +72,7 @@ static void take_text(samp__load_connection *c)
     samp_load_record *record = c->record;
     if (record->n_chunks++ == 0)
         record->first_token = now;
-    else
+    else if (c->on_gap)
         c->on_gap(c->context, c, now - c->last_text);
     record->last_token = c->last_text = now;
 }
@@ -110,7 +110,7 @@ static samp_load_outcome judge(const samp__load_connection *c)
     if (c->stream.state == SAMP__STREAM_BROKEN)
         return c->stream.status ? SAMP_LOAD_CUT : SAMP_LOAD_MALFORMED;
     if (c->stream.status != 200) return SAMP_LOAD_STATUS;
-    if (!c->stream.events) return SAMP_LOAD_SUCCESS; /* a fetch */
+    if (!c->stream.events) return c->wants_events ? SAMP_LOAD_MALFORMED : SAMP_LOAD_SUCCESS;
     if (c->error_seen) return SAMP_LOAD_ERROR_EVENT;
     if (c->malformed) return SAMP_LOAD_MALFORMED;
     if (!c->finish_seen) return SAMP_LOAD_NO_FINISH;
@@ -143,7 +143,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *context)
 {
     samp__load_connection *c = context;
     (void)fd, (void)what;
-    if (c->record) end_request(c, SAMP_LOAD_TIMEOUT);
+    if (c->record) end_request(c, c->bev ? SAMP_LOAD_TIMEOUT : SAMP_LOAD_CONNECT);
 }
 
 static void on_read(struct bufferevent *bev, void *context)
@@ -222,6 +222,7 @@ void samp__load_send(samp__load_connection *c, const samp__load_target *target, 
     if (c->target != target) disconnect(c);
     c->target = target;
     c->record = record;
+    c->wants_events = body != NULL;
     c->done_seen = c->finish_seen = c->error_seen = c->malformed = false;
     samp_buffer_clear(&c->request);
     samp_buffer_printf(&c->request, "%s %s%s HTTP/1.1\r\nHost: %s\r\n", body ? "POST" : "GET",

@@ -33,6 +33,7 @@ typedef struct samp__load_connection {
     samp__stream stream;
     samp_load_record *record; /* NULL = idle */
     bool reused;              /* this request went out on a connection that had served before */
+    bool wants_events;        /* a stream was asked for; another answer is none */
     bool done_seen, finish_seen, error_seen, malformed;
     double last_text;
     samp_buffer request; /* kept to send it again when a kept connection had been closed */

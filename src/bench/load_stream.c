@@ -28,6 +28,7 @@ static void event_line(samp__stream *s, const char *line, size_t n)
     size_t skip = n > 5 && line[5] == ' ' ? 6 : 5;
     samp_buffer_append(&s->event, line + skip, n - skip);
     samp_buffer_append(&s->event, "\n", 1);
+    if (s->event.length > LINE_MAX_BYTES) s->state = SAMP__STREAM_BROKEN; /* an event without end */
 }
 
 /* Lines end with LF, CRLF or CR. */

@@ -61,6 +61,7 @@ static void tell_outcome(samp_http_exchange *exchange, int status, bool complete
                                  .path = read ? request->path : "-",
                                  .status = status,
                                  .complete = complete,
+                                 .watched = exchange->closed != NULL,
                                  .reason = *reason ? reason : exchange->reason,
                                  .bytes_in = request->body_bytes.length,
                                  .bytes_out = exchange->bytes_out,

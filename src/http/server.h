@@ -30,6 +30,7 @@ typedef struct samp_http_outcome {
     const char *method, *path; /* "-" when the request could not be read */
     int status;                /* of the answer, or 499 when the client left before it began */
     bool complete;             /* the system took the last byte of the answer */
+    bool watched;              /* a callback of samp_http_on_close was told */
     const char *reason;        /* why not complete, or what was wrong with the request; else "" */
     uint64_t bytes_in, bytes_out; /* body received; answer sent, its head too */
     double seconds;               /* since the first byte of the request */

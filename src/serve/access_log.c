@@ -5,6 +5,7 @@
 #include "serve/call.h"
 #include "serve/server_internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
@@ -16,6 +17,7 @@ struct samp_access_log {
     char *path; /* NULL = standard output */
     int file;
     bool texts;
+    bool torn;     /* the file ends in a part of a line */
     uint64_t lost; /* lines, since the last that was written */
 };
 
@@ -58,18 +60,21 @@ void samp_access_log_reopen(samp_access_log *log)
     pthread_mutex_lock(&log->lock);
     close(log->file);
     log->file = file;
+    log->torn = false;
     pthread_mutex_unlock(&log->lock);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static bool write_all(int file, const char *data, size_t n)
+/* False when not all was written: the disk is full, say. */
+static bool write_all(samp_access_log *log, const char *data, size_t n)
 {
-    while (n) {
-        ssize_t written = write(file, data, n);
+    for (size_t done = 0; done < n;) {
+        ssize_t written = write(log->file, data + done, n - done);
+        if (written < 0 && errno == EINTR) continue;
         if (written <= 0) return false;
-        data += written;
-        n -= (size_t)written;
+        done += (size_t)written;
+        log->torn = done < n;
     }
     return true;
 }
@@ -81,7 +86,8 @@ static void write_line(samp_access_log *log, samp_buffer *line)
         line->length -= 2; /* the last brace and the newline */
         samp_buffer_printf(line, ",\"lines_lost\":%llu}\n", (unsigned long long)log->lost);
     }
-    if (!line->failed && write_all(log->file, line->data, line->length))
+    bool whole = !log->torn || write_all(log, "\n", 1); /* no line begins within another */
+    if (whole && !line->failed && write_all(log, line->data, line->length))
         log->lost = 0;
     else
         log->lost++;

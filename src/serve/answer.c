@@ -26,7 +26,7 @@ size_t samp__choice_shown(const samp_choice *choice)
         size_t space = strspn(text, " \t\r\n");
         if (space >= n || text[space] == '{') return choice->n_shown;
     }
-    return n - samp_stops_held(&call->stops, text, n);
+    return n - samp_stops_held(&call->stops, text + choice->n_echo, n - choice->n_echo);
 }
 
 /* What every object of an answer begins with. */

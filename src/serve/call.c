@@ -191,11 +191,12 @@ static samp_status make_choices(samp_call *call, samp_api_error *error)
     call->choices = samp_alloc(n, sizeof *call->choices);
     if (!call->choices)
         return samp_api_fail(error, 503, NULL, NULL, "out of memory for %u choices", n);
-    for (; call->n_choices < n; call->n_choices++) {
-        samp_choice *choice = &call->choices[call->n_choices];
+    while (call->n_choices < n) {
+        uint32_t i = call->n_choices++; /* from here on its parts are released with the call */
+        samp_choice *choice = &call->choices[i];
         choice->call = call;
-        choice->index = call->n_choices;
-        choice->prompt = call->n_choices / call->request.n;
+        choice->index = i;
+        choice->prompt = i / call->request.n;
         choice->stopped_by = -1;
         choice->end.stop_token = -1;
         SAMP_TRY(samp__call_constrain(call, &choice->constrainer, error));

@@ -38,12 +38,13 @@ typedef struct samp_choice {
     _Atomic uint64_t engine_id;
 
     samp_detokenizer detokenizer;
-    samp_buffer text;    /* all that was generated, the echoed prompt before it */
-    size_t n_echo;       /* bytes of text that are the prompt */
-    size_t n_shown;      /* bytes already sent on the stream */
-    size_t n_scan;       /* text before it holds no stop string */
-    size_t n_characters; /* of text: code points, where the next token begins */
-    bool calls_seen;     /* a tool call began at calls_at: the rest is kept for the end */
+    samp_detokenizer echoed; /* counts the characters of the echoed prompt's tokens */
+    samp_buffer text;        /* all that was generated, the echoed prompt before it */
+    size_t n_echo;           /* bytes of text that are the prompt */
+    size_t n_shown;          /* bytes already sent on the stream */
+    size_t n_scan;           /* text before it holds no stop string */
+    size_t n_characters;     /* of text: code points, where the next token begins */
+    bool calls_seen;         /* a tool call began at calls_at: the rest is kept for the end */
     size_t calls_at;
     int stopped_by;      /* number of the stop string, -1 none */
     samp_tokens ids;     /* generated */

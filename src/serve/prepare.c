@@ -1,43 +1,43 @@
-/* The preparing thread: a ring of calls under a lock. */
+/* The preparing thread: a ring of work under a lock. */
 #include "serve/prepare.h"
 
 #include "base/memory.h"
-#include "serve/call.h"
 
 #include <pthread.h>
+
+typedef struct task {
+    samp_prepare_work *work; /* NULL = none */
+    void *context;
+} task;
 
 struct samp_prepare {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t thread;
-    samp_call **ring; /* [capacity] */
+    task *ring; /* [capacity] */
     size_t capacity, first, n;
     bool stopping;
 };
 
-/* The next call, NULL when the thread is to end. */
-static samp_call *take(samp_prepare *prepare)
+/* The next task; none when the thread is to end. */
+static task take(samp_prepare *prepare)
 {
-    samp_call *call = NULL;
+    task next = {0};
     pthread_mutex_lock(&prepare->lock);
     while (prepare->n == 0 && !prepare->stopping)
         pthread_cond_wait(&prepare->changed, &prepare->lock);
     if (prepare->n) {
-        call = prepare->ring[prepare->first];
+        next = prepare->ring[prepare->first];
         prepare->first = (prepare->first + 1) % prepare->capacity;
         prepare->n--;
     }
     pthread_mutex_unlock(&prepare->lock);
-    return call;
+    return next;
 }
 
-static void *work(void *context)
+static void *run_tasks(void *context)
 {
-    samp_call *call;
-    while ((call = take(context))) {
-        samp_call_start(call);
-        samp_call_release(call);
-    }
+    for (task next; (next = take(context)).work;) next.work(next.context);
     return NULL;
 }
 
@@ -52,7 +52,7 @@ samp_status samp_prepare_create(samp_prepare **out, size_t max_waiting, samp_err
     prepare->capacity = max_waiting;
     pthread_mutex_init(&prepare->lock, NULL);
     pthread_cond_init(&prepare->changed, NULL);
-    if (pthread_create(&prepare->thread, NULL, work, prepare) != 0) {
+    if (pthread_create(&prepare->thread, NULL, run_tasks, prepare) != 0) {
         samp_free(prepare->ring);
         samp_free(prepare);
         return samp_fail(error, SAMP_NOMEM, "no thread for preparing requests could be started");
@@ -75,11 +75,13 @@ void samp_prepare_release(samp_prepare *prepare)
     samp_free(prepare);
 }
 
-bool samp_prepare_add(samp_prepare *prepare, samp_call *call)
+bool samp_prepare_add(samp_prepare *prepare, samp_prepare_work *work, void *context)
 {
     pthread_mutex_lock(&prepare->lock);
     bool room = prepare->n < prepare->capacity && !prepare->stopping;
-    if (room) prepare->ring[(prepare->first + prepare->n++) % prepare->capacity] = call;
+    if (room)
+        prepare->ring[(prepare->first + prepare->n++) % prepare->capacity] =
+            (task){.work = work, .context = context};
     pthread_cond_signal(&prepare->changed);
     pthread_mutex_unlock(&prepare->lock);
     return room;

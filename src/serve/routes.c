@@ -162,6 +162,12 @@ static void call_closed(void *context, const samp_http_outcome *outcome)
     samp_call_release(call);
 }
 
+static void prepare_call(void *context)
+{
+    samp_call_start(context);
+    samp_call_release(context);
+}
+
 static void start_call(samp_server *server, samp_http_exchange *exchange, bool chat)
 {
     samp_api_error error;
@@ -173,7 +179,7 @@ static void start_call(samp_server *server, samp_http_exchange *exchange, bool c
         return;
     }
     samp_http_on_close(exchange, call_closed, samp_call_retain(call));
-    if (samp_prepare_add(server->prepare, call)) return;
+    if (samp_prepare_add(server->prepare, prepare_call, call)) return;
     samp_api_fail(&error, 429, NULL, "max_num_queued_reqs", "too many requests are waiting");
     error.retry_after_s = 1;
     samp__respond_error(exchange, &error);

@@ -92,8 +92,7 @@ static void log_exchange(void *context, const samp_http_outcome *outcome)
     char code[16];
     snprintf(code, sizeof code, "%d", outcome->status);
     samp_metric_add(server->metrics, SAMP_METRIC_HTTP_REQUESTS, code, 1);
-    bool call = outcome->status < 400 && strncmp(outcome->path, "/v1/c", 5) == 0;
-    if (!call) samp_access_log_exchange(server->log, outcome);
+    if (!outcome->watched) samp_access_log_exchange(server->log, outcome);
 }
 
 static samp_status open_http(samp_server *server, samp_error *error)

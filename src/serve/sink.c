@@ -13,23 +13,26 @@ static size_t count_characters(const char *text, size_t n)
     return count;
 }
 
-/* Looks for stop strings in what was added; true when the choice is at its end. */
+/* Looks for stop strings in what was added, the echoed prompt left out; true when the choice is at
+ * its end. */
 static bool look_for_stops(samp_choice *choice)
 {
     const samp_call *call = choice->call;
-    size_t at;
-    int found =
-        samp_stops_find(&call->stops, choice->text.data, choice->text.length, choice->n_scan, &at);
-    if (found >= 0 && at < choice->n_echo) found = -1; /* the prompt may hold them */
+    const char *text = choice->text.data + choice->n_echo;
+    size_t at, n = choice->text.length - choice->n_echo, from = choice->n_scan - choice->n_echo;
+    int found = samp_stops_find(&call->stops, text, n, from, &at);
+    if (found >= 0 && (size_t)found >= call->n_stop_strings) { /* a tool call begins */
+        samp_stops strings = call->stops;
+        if (!choice->calls_seen) choice->calls_at = choice->n_echo + at;
+        choice->calls_seen = true;
+        strings.n = call->n_stop_strings;
+        found = samp_stops_find(&strings, text, n, from, &at);
+    }
     choice->n_scan = choice->text.length;
     if (found < 0) return false;
-    if ((size_t)found >= call->n_stop_strings) { /* a tool call begins */
-        if (!choice->calls_seen) choice->calls_at = at;
-        choice->calls_seen = true;
-        return false;
-    }
     choice->stopped_by = found;
-    choice->text.length = at + (call->request.include_stop ? call->stops.lengths[found] : 0);
+    choice->text.length =
+        choice->n_echo + at + (call->request.include_stop ? call->stops.lengths[found] : 0);
     choice->text.data[choice->text.length] = '\0';
     return true;
 }
@@ -55,6 +58,7 @@ static bool take_token(void *context, const samp_token_event *event)
     samp_error ignored;
     samp__observe_token(call->server, choice);
     size_t before = choice->text.length;
+    if (choice->ids.count == 0) choice->n_characters = count_characters(choice->text.data, before);
     if (!event->stops || (call->request.include_stop && !call->request.skip_special_tokens))
         samp_detokenize(tokenizer, &choice->detokenizer, event->token,
                         !call->request.skip_special_tokens, &choice->text);
@@ -63,10 +67,9 @@ static bool take_token(void *context, const samp_token_event *event)
                      (event->logprob && !event->stops &&
                       !samp__choice_keep_scored(choice, event, choice->n_characters));
     if (choice->failed) return false;
-    const char *bytes;
-    size_t n_bytes;
-    samp_tokenizer_bytes(tokenizer, event->token, true, &bytes, &n_bytes);
-    choice->n_characters += count_characters(bytes, n_bytes);
+    if (choice->text.length > before)
+        choice->n_characters +=
+            count_characters(choice->text.data + before, choice->text.length - before);
     bool stop = choice->text.length > before && call->stops.n && look_for_stops(choice);
     if (call->streaming && !stop && !event->stops) send_new(choice);
     return !stop;
@@ -76,15 +79,15 @@ static void take_prompt(void *context, const samp_token_event *event)
 {
     samp_choice *choice = context;
     const samp_call *call = choice->call;
-    const char *bytes;
-    size_t n;
+    samp_buffer piece = {0};
     if (call->request.prompt_logprobs >= 0 && !samp__choice_keep_prompt(choice, event))
         choice->failed = true;
-    if (call->request.echo && call->request.logprobs >= 0 &&
-        !samp__choice_keep_scored(choice, event, choice->n_characters))
-        choice->failed = true;
-    samp_tokenizer_bytes(call->server->tokenizer, event->token, true, &bytes, &n);
-    choice->n_characters += count_characters(bytes, n);
+    if (!call->request.echo || call->request.logprobs < 0) return;
+    if (!samp__choice_keep_scored(choice, event, choice->n_characters)) choice->failed = true;
+    samp_detokenize(call->server->tokenizer, &choice->echoed, event->token,
+                    !call->request.skip_special_tokens, &piece);
+    choice->n_characters += count_characters(piece.data, piece.length);
+    samp_buffer_release(&piece);
 }
 
 /* What the engine could not do, or was told to stop, fails the whole call. */

@@ -1,4 +1,6 @@
-/* POST /tokenize and /detokenize, in vLLM's form. */
+/* POST /tokenize and /detokenize, in vLLM's form; on the preparing thread, as the largest texts
+ * take seconds. */
+#include "base/memory.h"
 #include "serve/server_internal.h"
 
 #include <string.h>
@@ -52,8 +54,8 @@ static samp_status encode(const samp_server *server, const json_t *json, samp_to
                                  json_string_length(prompt), how, tokens, error);
 }
 
-void samp__route_tokenize(samp_server *server, samp_http_exchange *exchange,
-                          const samp_http_request *request)
+static void tokenize(samp_server *server, samp_http_exchange *exchange,
+                     const samp_http_request *request)
 {
     samp_buffer body = {0};
     samp_tokens tokens = {0};
@@ -90,8 +92,8 @@ static samp_status read_ids(const samp_server *server, const json_t *json, samp_
     return SAMP_OK;
 }
 
-void samp__route_detokenize(samp_server *server, samp_http_exchange *exchange,
-                            const samp_http_request *request)
+static void detokenize(samp_server *server, samp_http_exchange *exchange,
+                       const samp_http_request *request)
 {
     samp_buffer body = {0}, text = {0};
     samp_tokens tokens = {0};
@@ -113,4 +115,51 @@ void samp__route_detokenize(samp_server *server, samp_http_exchange *exchange,
     samp_tokens_release(&tokens);
     samp_buffer_release(&text);
     respond(exchange, &body, &error);
+}
+
+/* ---- the way to the preparing thread --------------------------------------------------------- */
+
+typedef void answer_function(samp_server *server, samp_http_exchange *exchange,
+                             const samp_http_request *request);
+
+typedef struct job {
+    samp_server *server;
+    samp_http_exchange *exchange; /* retained */
+    answer_function *answer;
+} job;
+
+static void run_job(void *context)
+{
+    job *j = context;
+    if (!samp_http_exchange_gone(j->exchange))
+        j->answer(j->server, j->exchange, samp_http_exchange_request(j->exchange));
+    samp_http_exchange_release(j->exchange);
+    samp_free(j);
+}
+
+static void queue(samp_server *server, samp_http_exchange *exchange, answer_function *answer)
+{
+    samp_api_error error;
+    job *j = samp_alloc(1, sizeof *j);
+    if (j) *j = (job){server, samp_http_exchange_retain(exchange), answer};
+    if (j && samp_prepare_add(server->prepare, run_job, j)) return;
+    if (j) samp_http_exchange_release(exchange);
+    samp_free(j);
+    samp_api_fail(&error, 503, NULL, NULL, "too many requests are waiting");
+    error.retry_after_s = 1;
+    samp__respond_error(exchange, &error);
+}
+
+void samp__route_tokenize(samp_server *server, samp_http_exchange *exchange,
+                          const samp_http_request *request)
+{
+    (void)request;
+    queue(server, exchange, tokenize);
+}
+
+void samp__route_detokenize(samp_server *server, samp_http_exchange *exchange,
+                            const samp_http_request *request)
+{
+    (void)request;
+    queue(server, exchange, detokenize);
 }
