@@ -174,7 +174,7 @@ static inline json_t *body_json(const samp_buffer *text)
 {
     const char *body = strstr(text->data, "\r\n\r\n");
     assert_non_null(body);
-    json_t *json = json_loads(body + 4, 0, NULL);
+    json_t *json = json_loads(body + 4, JSON_ALLOW_NUL, NULL);
     if (!json) fail_msg("not JSON: %s", text->data);
     return json;
 }
