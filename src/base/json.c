@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Jansson's parser goes on when the text of a token cannot grow: a byte of it is lost, and the token
- * is then read past its end (2.14). So once an allocation failed in a parse, the rest of them fail as
- * well, which ends it before that; and whatever it then says, memory was the reason. */
+/* Jansson's parser goes on when the text of a token cannot grow: a byte of it is lost, and the
+ * token is then read past its end (2.14). So once an allocation failed in a parse, the rest of them
+ * fail as well, which ends it before that; and whatever it then says, memory was the reason. */
 static _Thread_local bool parsing, allocation_failed;
 
 static void *json_allocate(size_t n)
@@ -52,8 +52,8 @@ static char *widen_integers(const char *text, size_t n, size_t *n_widened)
     return out;
 }
 
-/* Jansson refuses integers of more than 64 bits, which Python's libraries write ("model_max_length":
- * 1000000000000000019884624838656): they become floating-point numbers. */
+/* Jansson refuses integers of more than 64 bits, which Python's libraries write
+ * ("model_max_length": 1000000000000000019884624838656): they become floating-point numbers. */
 static json_t *parse_wide(const char *text, size_t n)
 {
     size_t n_widened;

@@ -1,5 +1,5 @@
-/* A GGUF model, in one file or several: its structure, its metadata against its tensors, its tokenizer, and in deep mode
- * every value. The reader and the importer do the checking; this says what they found. */
+/* A GGUF model, in one file or several: its structure, its metadata against its tensors, its
+ * tokenizer, and in deep mode every value. The reader and the importer do the checking; this says what they found. */
 #include "file/gguf_set.h"
 #include "quantize/import_source.h"
 #include "quantize/validate_internal.h"
@@ -14,7 +14,8 @@ static const char *name_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* A failure of reading as a finding; one of this machine, or of what was asked for, as a failure. */
+/* A failure of reading as a finding; one of this machine, or of what was asked for, as a failure.
+ */
 static samp_status take_failure(samp_validation *v, samp_finding_id id, const samp_error *failure,
                                 samp_error *error)
 {

@@ -245,8 +245,8 @@ static void find_unknown_modules(samp_validation *v)
                           "the model that config.json describes has no such module");
 }
 
-/* Tensors that are no weights and do no harm: rotary frequencies, and other programs' scales of keys
- * and values. */
+/* Tensors that are no weights and do no harm: rotary frequencies, and other programs' scales of
+ * keys and values. */
 static bool is_harmless(const samp_validation *v, const char *name)
 {
     static const char *const endings[] = {".q_scale", ".k_scale", ".v_scale"};

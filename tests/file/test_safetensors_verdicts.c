@@ -1,6 +1,6 @@
 /* Accept or refuse as the Rust library does: its verdicts on the headers of headers.h and on 10,000
- * mutants are stored (tests/golden/safetensors_verdicts.txt, tools/compare_safetensors.py), and ours
- * must be the same but where a rule of RULES makes us stricter. Never the other way round.
+ * mutants are stored (tests/golden/safetensors_verdicts.txt, tools/compare_safetensors.py), and
+ * ours must be the same but where a rule of RULES makes us stricter. Never the other way round.
  *
  *     test_file_safetensors_verdicts --emit    writes all files and our verdicts, for the tool */
 #include "file/mutants.h"
@@ -68,8 +68,8 @@ static void put_record(const void *bytes, size_t n)
     fwrite(bytes, 1, n, stdout);
 }
 
-/* For each file three records (a length of 32 bits, then bytes): the file; "ok" or "no"; the tensors,
- * or the reason the rule gives, or else the sentence. */
+/* For each file three records (a length of 32 bits, then bytes): the file; "ok", "no" or "rule";
+ * the tensors, or the sentence, or the reason the rule gives. */
 static int emit(void)
 {
     samp_buffer bytes = {0}, says = {0};
