@@ -23,9 +23,25 @@ static void *json_allocate(size_t n)
     return pointer;
 }
 
+/* NULL for what is no JSON, and when memory ran out. */
+static json_t *parse(const char *text, size_t n, size_t flags, json_error_t *failure,
+                     bool *out_of_memory)
+{
+    json_set_alloc_funcs(json_allocate, samp_free);
+    parsing = true;
+    json_t *value = json_loadb(text, n, flags, failure);
+    *out_of_memory = allocation_failed;
+    parsing = allocation_failed = false;
+    if (!*out_of_memory) return value;
+    json_decref(value);
+    return NULL;
+}
+
 enum { INT64_DIGITS = 18 }; /* as many always fit */
 
-/* A copy of a document with ".0" behind each integer that may not fit into 64 bits. */
+/* A copy of a document with ".0" behind each integer that may not fit into 64 bits: jansson refuses
+ * those, Python's libraries write them ("model_max_length": 1000000000000000019884624838656), and so
+ * they become floating-point numbers. */
 static char *widen_integers(const char *text, size_t n, size_t *n_widened)
 {
     char *out = samp_realloc(NULL, n + n / 8 + 2, 1);
@@ -52,41 +68,32 @@ static char *widen_integers(const char *text, size_t n, size_t *n_widened)
     return out;
 }
 
-/* Jansson refuses integers of more than 64 bits, which Python's libraries write
- * ("model_max_length": 1000000000000000019884624838656): they become floating-point numbers. */
-static json_t *parse_wide(const char *text, size_t n)
-{
-    size_t n_widened;
-    json_error_t failure;
-    char *widened = widen_integers(text, n, &n_widened);
-    if (!widened) {
-        allocation_failed = true;
-        return NULL;
-    }
-    json_t *out =
-        json_loadb(widened, n_widened, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &failure);
-    samp_free(widened);
-    return out;
-}
-
 samp_status samp_json_parse(json_t **out, const char *text, size_t n, const char *where,
                             samp_error *error)
 {
-    json_set_alloc_funcs(json_allocate, samp_free);
+    enum { FLAGS = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY };
     json_error_t failure;
-    parsing = true;
-    *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &failure);
-    if (!*out && !allocation_failed && json_error_code(&failure) == json_error_numeric_overflow)
-        *out = parse_wide(text, n);
-    bool out_of_memory = allocation_failed;
-    parsing = allocation_failed = false;
-    if (*out && !out_of_memory) return SAMP_OK;
-    json_decref(*out);
-    *out = NULL;
+    bool out_of_memory;
+    *out = parse(text, n, FLAGS, &failure, &out_of_memory);
+    if (!*out && !out_of_memory && json_error_code(&failure) == json_error_numeric_overflow) {
+        size_t n_widened;
+        char *widened = widen_integers(text, n, &n_widened);
+        json_error_t unused;
+        out_of_memory = !widened;
+        if (widened) *out = parse(widened, n_widened, FLAGS, &unused, &out_of_memory);
+        samp_free(widened);
+    }
+    if (*out) return SAMP_OK;
     if (out_of_memory)
         return samp_fail(error, SAMP_NOMEM, "%s: out of memory while parsing JSON", where);
     return samp_fail(error, SAMP_CORRUPT, "%s: not valid JSON at line %d, column %d: %s", where,
                      failure.line, failure.column, failure.text);
+}
+
+json_t *samp_json_read(const char *text, size_t n, size_t flags, json_error_t *failure)
+{
+    bool out_of_memory;
+    return parse(text, n, flags, failure, &out_of_memory);
 }
 
 samp_status samp_json_load(json_t **out, const char *path, size_t max_bytes, samp_error *error)

@@ -13,6 +13,9 @@
 /* Parses n bytes; `where` names the source in messages ("model/config.json"). */
 samp_status samp_json_parse(json_t **out, const char *text, size_t n, const char *where,
                             samp_error *error);
+/* json_loadb with its flags (failure may be NULL), for text that samp_json_parse is too strict for.
+ * Always instead of jansson's own, which reads past the end of a token once an allocation failed. */
+json_t *samp_json_read(const char *text, size_t n, size_t flags, json_error_t *failure);
 /* Reads and parses a file of at most max_bytes. */
 samp_status samp_json_load(json_t **out, const char *path, size_t max_bytes, samp_error *error);
 

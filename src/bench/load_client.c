@@ -85,7 +85,7 @@ static void take_event(void *context, const char *data, size_t n)
         c->done_seen = true;
         return;
     }
-    json_t *json = json_loadb(data, n, 0, NULL);
+    json_t *json = samp_json_read(data, n, 0, NULL);
     if (!json) {
         c->malformed = true;
         return;

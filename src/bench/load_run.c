@@ -94,7 +94,7 @@ static samp_status find_model(load *l, samp_error *error)
         return SAMP_OK;
     }
     SAMP_TRY(samp__load_fetch(&l->targets[0], "/v1/models", l->options->api_key, &body, error));
-    json_t *json = json_loadb(body.data, body.length, 0, NULL);
+    json_t *json = samp_json_read(body.data, body.length, 0, NULL);
     const char *id =
         json_string_value(json_object_get(json_array_get(json_object_get(json, "data"), 0), "id"));
     samp_status status = SAMP_OK;

@@ -78,7 +78,7 @@ static samp_status parse(samp_record *record, const char *line, size_t n, json_t
     SAMP_TRY(samp_buffer_ok(&record->scratch, error));
     json_error_t failure;
     const size_t flags = JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL;
-    *out = json_loadb(record->scratch.data, record->scratch.length, flags, &failure);
+    *out = samp_json_read(record->scratch.data, record->scratch.length, flags, &failure);
     if (!*out) return status; /* what the strict try said */
     record->repaired = true;
     return SAMP_OK;
@@ -277,7 +277,7 @@ static bool append_nested(samp_record *record, const json_t *string, const json_
 {
     const char *text = json_string_value(string);
     if (depth == 0 || (*text != '{' && *text != '[')) return false;
-    json_t *value = json_loadb(text, json_string_length(string), JSON_ALLOW_NUL, NULL);
+    json_t *value = samp_json_read(text, json_string_length(string), JSON_ALLOW_NUL, NULL);
     bool done = value && append_value(record, value, outer, depth - 1) == NULL;
     json_decref(value);
     if (!done) samp_buffer_clear(&record->text);

@@ -31,7 +31,7 @@ static char *dump_json(const json_t *value)
 {
     enum { FLAGS = JSON_INDENT(2) | JSON_ENSURE_ASCII };
     char *text = json_dumps(value, FLAGS | JSON_REAL_PRECISION(16));
-    json_t *again = text ? json_loads(text, 0, NULL) : NULL;
+    json_t *again = text ? samp_json_read(text, strlen(text), 0, NULL) : NULL;
     if (text && !json_equal(value, again)) {
         samp_free(text);
         text = json_dumps(value, FLAGS);

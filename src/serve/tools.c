@@ -91,8 +91,8 @@ static bool read_values(const char *opening, const char *closing, const json_t *
             continue;
         }
         json_error_t detail;
-        json_t *value = json_loadb(text, (size_t)(end - text),
-                                   JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES, &detail);
+        json_t *value = samp_json_read(text, (size_t)(end - text),
+                                       JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES, &detail);
         if (!value) return false;
         bool good = add_value(tools, value, calls);
         json_decref(value);

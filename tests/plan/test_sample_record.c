@@ -123,10 +123,10 @@ static void damaged_lines(void **state)
         CASE("{\"text\":\"\\ud83dx\"}", "\xEF\xBF\xBDx"),
         CASE("{\"text\":\"\\ude00\\ud83d\"}", "\xEF\xBF\xBD\xEF\xBF\xBD"),
         CASE("{\"text\":\"\\ud83d\\ude00\xFF\"}", "\xF0\x9F\x98\x80\xEF\xBF\xBD"),
-        CASE("{\"id\":99999999999999999999,\"text\":\"big\"}", "big"),
         CASE("{\"text\":\"twice\",\"text\":\"said\"}", "said"),
 #undef CASE
     };
+    expect("{\"id\":99999999999999999999,\"text\":\"big\"}", NULL, "big"); /* no damage */
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         samp_error error = {0};
         assert_ok(read_line(cases[i].line, cases[i].n, NULL, &error), &error);
