@@ -179,6 +179,11 @@ static void test_pace(void **state)
     for (uint32_t i = 0; i < 500; i++) samp__pace_add(&pace, 1, .04); /* steps of one size only */
     samp__pace_fit(&pace, &base, &each);
     assert_true(base >= 0 && each >= 0 && fabs(base + each - .04) < 1e-3);
+    pace = (samp__pace){0}; /* a stall in the small step: still a limit */
+    samp__pace_add(&pace, 1, .5);
+    samp__pace_add(&pace, 100, .1);
+    assert_in_range(samp__pace_room(&pace, 1, .4), 1, 100);
+    assert_int_equal(samp__pace_room(&pace, 1, .1), 0);
 }
 
 static int setup(void **state)

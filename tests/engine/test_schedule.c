@@ -11,10 +11,14 @@ static record records[MANY + 2];
 static atomic_uint n_steps; /* of the engine under test */
 static uint32_t first_step[MANY + 2], last_step[MANY + 2];
 
+static atomic_uint largest_piece; /* prompt tokens in a step beside answers */
+
 static void count_step(void *context, const samp_engine_step *step)
 {
     (void)context;
     assert_true(step->n_requests > 0 && step->n_decode + step->n_prefill >= step->n_requests);
+    if (step->n_decode > 0 && step->n_prefill > atomic_load(&largest_piece))
+        atomic_store(&largest_piece, step->n_prefill);
     atomic_fetch_add(&n_steps, 1);
 }
 
@@ -60,6 +64,7 @@ static void begin(void)
 {
     memset(records, 0, sizeof records);
     atomic_store(&n_steps, 0);
+    atomic_store(&largest_piece, 0);
 }
 
 /* One prompt of 480 tokens, then 40 of 20, steps of 32: the short ones are answered while the long
@@ -82,6 +87,27 @@ static void test_long_and_short(void **state)
     assert_true(first_step[1] <= 3);  /* 20 tokens at 15 or 16 a step, after the gate's */
     assert_true(first_step[0] <= 45); /* 480 tokens at 11 or more a step */
     finish_engine(engine);
+}
+
+/* A step that should last a microsecond has the least of a prompt beside an answer, one that may
+ * last an hour all of it. */
+static void test_step_seconds(void **state)
+{
+    (void)state;
+    static gate g;
+    for (int patient = 0; patient < 2; patient++) {
+        begin();
+        samp_engine_options options = small_steps();
+        options.session.max_batch = 512;
+        options.step_seconds = patient ? 3600 : 1e-6;
+        samp_engine *engine = engine_on(folder, options);
+        gate_close(engine, &g, 30);
+        submit(engine, request_of(400, 2), &records[0]);
+        atomic_store(&g.is_open, true);
+        await(&records[0]);
+        assert_int_equal(atomic_load(&largest_piece), patient ? 400 : 32);
+        finish_engine(engine);
+    }
 }
 
 /* Short ones are read before long ones that came earlier, but for the first. */
@@ -274,13 +300,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_long_and_short),
-        cmocka_unit_test(test_shortest_first),
-        cmocka_unit_test(test_priority),
-        cmocka_unit_test(test_queue_limits),
-        cmocka_unit_test(test_same_prompt_at_once),
-        cmocka_unit_test(test_salt),
-        cmocka_unit_test(test_next_turn),
+        cmocka_unit_test(test_long_and_short), cmocka_unit_test(test_step_seconds),
+        cmocka_unit_test(test_shortest_first), cmocka_unit_test(test_priority),
+        cmocka_unit_test(test_queue_limits),   cmocka_unit_test(test_same_prompt_at_once),
+        cmocka_unit_test(test_salt),           cmocka_unit_test(test_next_turn),
         cmocka_unit_test(test_drain),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
