@@ -84,6 +84,12 @@ static bool answer(int fd, const char *model, int tokens)
         put(fd, no, sizeof no - 1);
         return true;
     }
+    if (strcmp(model, "page") == 0) { /* of a proxy, say: 200, and no stream */
+        static const char page[] =
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi";
+        put(fd, page, sizeof page - 1);
+        return true;
+    }
     static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
                                "Transfer-Encoding: chunked\r\n\r\n";
     put(fd, head, sizeof head - 1);
@@ -244,11 +250,9 @@ static void failures_are_failures(void **state)
         const char *model;
         samp_load_outcome outcome;
         uint32_t n;
-    } rows[] = {{"faulty", SAMP_LOAD_ERROR_EVENT, 2},
-                {"nofinish", SAMP_LOAD_NO_FINISH, 20},
-                {"nodone", SAMP_LOAD_NO_DONE, 20},
-                {"cut", SAMP_LOAD_CUT, 20},
-                {"refuse", SAMP_LOAD_STATUS, 20}};
+    } rows[] = {{"faulty", SAMP_LOAD_ERROR_EVENT, 2}, {"nofinish", SAMP_LOAD_NO_FINISH, 20},
+                {"nodone", SAMP_LOAD_NO_DONE, 20},    {"cut", SAMP_LOAD_CUT, 20},
+                {"refuse", SAMP_LOAD_STATUS, 20},     {"page", SAMP_LOAD_MALFORMED, 20}};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         samp_load_options options = load_of(rows[i].model, 20);
@@ -353,6 +357,22 @@ static void gather(void *context, const char *data, size_t n)
     samp_buffer_append(context, "|", 1);
 }
 
+/* A hostile server's event of data lines without an empty one between them. */
+static void an_event_without_end_is_broken(void **state)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    samp__stream s = {.on_event = gather};
+    char line[2000] = "data: ";
+    (void)state;
+    memset(line + 6, 'x', sizeof line - 7);
+    line[sizeof line - 1] = '\n';
+    samp__stream_take(&s, head, sizeof head - 1);
+    for (int i = 0; i < 1000; i++) samp__stream_take(&s, line, sizeof line);
+    assert_int_equal(s.state, SAMP__STREAM_BROKEN);
+    assert_in_range(s.event.length, 1 << 20, (1 << 20) + sizeof line);
+    samp__stream_release(&s);
+}
+
 static void cutting_changes_nothing(void **state)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: "
@@ -377,9 +397,13 @@ static void cutting_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_delays_are_measured), cmocka_unit_test(failures_are_failures),
-        cmocka_unit_test(a_stall_is_seen_in_full),   cmocka_unit_test(two_servers_have_a_ratio),
-        cmocka_unit_test(objectives_are_checked),    cmocka_unit_test(cutting_changes_nothing),
+        cmocka_unit_test(known_delays_are_measured),
+        cmocka_unit_test(failures_are_failures),
+        cmocka_unit_test(a_stall_is_seen_in_full),
+        cmocka_unit_test(two_servers_have_a_ratio),
+        cmocka_unit_test(objectives_are_checked),
+        cmocka_unit_test(cutting_changes_nothing),
+        cmocka_unit_test(an_event_without_end_is_broken),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }
