@@ -9,7 +9,7 @@
 typedef struct serve_options {
     samp_text_list listen;
     const char *model_name, *api_keys, *chat_template, *metrics_listen, *log, *kv, *backend;
-    const char *certificate, *key;
+    const char *certificate, *key, *config;
     bool log_prompts, verify, prefix_cache, speculation;
     int64_t threads, context, max_batch, max_running, max_queue, max_queue_tokens;
     int64_t max_connections, max_body;
@@ -17,6 +17,8 @@ typedef struct serve_options {
 } serve_options;
 
 static const samp_option options[] = {
+    SAMP_OPTION(serve_options, TEXT, config, "config", 0, "FILE",
+                .help = "take options that are not given here from FILE, lines of NAME = VALUE"),
     SAMP_OPTION(serve_options, LIST, listen, "listen", 'l', "ADDRESS",
                 .help = "where to listen, 127.0.0.1:8000 unless given: HOST:PORT, *:PORT, "
                         "[::1]:PORT, unix:PATH; several times"),
@@ -151,6 +153,9 @@ const samp_command samp__cmd_serve = {
         "at /. Many requests run in each step (continuous batching); prompts that begin alike\n"
         "share their cache; on the CPU an answer depends on nothing but its request and seed.\n"
         "\n"
+        "Options also come from variables (SAMP_SERVE_MAX_BATCH for --max-batch) and, where\n"
+        "neither says, from the file that --config names.\n"
+        "\n"
         "SIGTERM drains: /ready says no, running requests end, then the server does. A second\n"
         "one ends it at once.",
     .examples = "  $ samp serve demo/artifact\n"
@@ -161,5 +166,6 @@ const samp_command samp__cmd_serve = {
                 "--tls-certificate cert.pem --tls-key key.pem --log requests.jsonl\n",
     SAMP_OPTIONS(options),
     .options_size = sizeof(serve_options),
+    .environment = "SAMP_SERVE_",
     .run = run,
 };

@@ -39,6 +39,7 @@ static void print_error(const char *command, const samp_error *error)
 static int run_command(const samp_command *command, int argc, char **argv)
 {
     samp_error error = {0};
+    samp_buffer text = {0};
     void *options = samp_alloc(1, command->options_size ? command->options_size : 1);
     const char **arguments = samp_alloc((size_t)argc + 1, sizeof *arguments);
     size_t n_arguments = 0;
@@ -47,8 +48,8 @@ static int run_command(const samp_command *command, int argc, char **argv)
     if (!options || !arguments) {
         samp_fail(&error, SAMP_NOMEM, "out of memory while reading the command line");
         code = SAMP_EXIT_ERROR;
-    } else if (samp_options_parse(command, argc, argv, options, arguments, &n_arguments, &help,
-                                  &error) != SAMP_OK) {
+    } else if (samp_options_parse(command, argc, argv, options, &text, arguments, &n_arguments,
+                                  &help, &error) != SAMP_OK) {
         code = SAMP_EXIT_USAGE;
     } else if (help) {
         samp_help_command(stdout, command);
@@ -59,6 +60,7 @@ static int run_command(const samp_command *command, int argc, char **argv)
     if (code == SAMP_EXIT_ERROR || code == SAMP_EXIT_USAGE) print_error(command->name, &error);
     samp_free(arguments);
     samp_free(options);
+    samp_buffer_release(&text);
     /* Output that could not be written (a full disk behind >) must not look like success. */
     if ((fflush(stdout) != 0 || ferror(stdout)) && code <= SAMP_EXIT_NO) {
         samp_fail(&error, SAMP_IO, "writing to standard output failed");

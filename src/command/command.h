@@ -6,6 +6,7 @@
 #ifndef SAMP_COMMAND_COMMAND_H
 #define SAMP_COMMAND_COMMAND_H
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -77,6 +78,9 @@ typedef struct samp_command {
     const samp_option *options;
     size_t n_options;
     size_t options_size; /* sizeof of the options struct, zeroed before parsing */
+    /* "SAMP_SERVE_": options may also come from variables that begin so, and from a file that the
+     * option "config" names (settings.c); NULL: from the command line only. */
+    const char *environment;
     /* options: the filled struct; arguments: the n positional ones. Returns an exit code. On
      * SAMP_EXIT_ERROR and SAMP_EXIT_USAGE the error has been filled and samp_command_main prints
      * it. */
@@ -97,11 +101,12 @@ size_t samp_command_count(void);
 const samp_command *samp_command_at(size_t index);
 
 /* Parses argv[0..argc) (after the command's name) into options (options_size bytes, zeroed by the
- * caller) and arguments (room for argc pointers). *help is set by --help or -h. Errors are
- * SAMP_INVALID. */
+ * caller) and arguments (room for argc pointers). Options point into argv, the environment and
+ * text, which the caller releases after them. *help is set by --help or -h. Errors are
+ * SAMP_INVALID, or why the file could not be read. */
 samp_status samp_options_parse(const samp_command *command, int argc, char **argv, void *options,
-                               const char **arguments, size_t *n_arguments, bool *help,
-                               samp_error *error);
+                               samp_buffer *text, const char **arguments, size_t *n_arguments,
+                               bool *help, samp_error *error);
 /* "38GB", "1.5GiB", "4096" -> bytes; false when malformed or negative. */
 bool samp_parse_bytes(const char *text, int64_t *out);
 

@@ -2,6 +2,7 @@
 #include "command/command.h"
 
 #include "base/memory.h"
+#include "command/settings.h"
 
 #include <errno.h>
 #include <math.h>
@@ -72,8 +73,8 @@ static samp_status store_number(const samp_option *option, const char *value, vo
     return SAMP_OK;
 }
 
-static samp_status store(const samp_option *option, const char *value, void *options,
-                         samp_error *error)
+samp_status samp__option_store(const samp_option *option, const char *value, void *options,
+                               samp_error *error)
 {
     void *member = (char *)options + option->offset;
     switch (option->kind) {
@@ -118,7 +119,7 @@ static size_t distance(const char *a, const char *b)
     return row[m];
 }
 
-static samp_status unknown_option(const samp_command *command, const char *given, samp_error *error)
+samp_status samp__option_unknown(const samp_command *command, const char *given, samp_error *error)
 {
     const char *nearest = NULL;
     size_t best = 3;
@@ -143,16 +144,25 @@ typedef struct parser {
     uint64_t seen; /* bit i: option i was given */
 } parser;
 
-static const samp_option *find_option(const samp_command *command, const char *name, size_t n,
-                                      char letter)
+const samp_option *samp__option_find(const samp_command *command, const char *name, size_t n)
 {
     for (size_t i = 0; i < command->n_options; i++) {
         const samp_option *option = &command->options[i];
-        if (letter ? option->letter == letter
-                   : strlen(option->name) == n && strncmp(option->name, name, n) == 0)
-            return option;
+        if (strlen(option->name) == n && strncmp(option->name, name, n) == 0) return option;
     }
     return NULL;
+}
+
+static const samp_option *find_letter(const samp_command *command, char letter)
+{
+    for (size_t i = 0; i < command->n_options; i++)
+        if (command->options[i].letter == letter) return &command->options[i];
+    return NULL;
+}
+
+static void see(parser *p, const samp_option *option)
+{
+    p->seen |= UINT64_C(1) << (option - p->command->options);
 }
 
 /* The value is attached, or the next argument. */
@@ -160,10 +170,10 @@ static samp_status take(parser *p, const samp_option *option, const char *attach
                         samp_error *error)
 {
     const char *value = attached;
-    p->seen |= UINT64_C(1) << (option - p->command->options);
+    see(p, option);
     if (option->kind == SAMP_OPTION_FLAG) {
         if (attached) return samp_fail(error, SAMP_INVALID, "--%s takes no value", option->name);
-        return store(option, "", p->options, error);
+        return samp__option_store(option, "", p->options, error);
     }
     if (!value) {
         if (p->at >= p->argc)
@@ -171,28 +181,30 @@ static samp_status take(parser *p, const samp_option *option, const char *attach
                              option->value);
         value = p->argv[p->at++];
     }
-    return store(option, value, p->options, error);
+    return samp__option_store(option, value, p->options, error);
 }
 
 static samp_status parse_long(parser *p, const char *given, samp_error *error)
 {
     const char *name = given + 2, *equals = strchr(name, '=');
     size_t n = equals ? (size_t)(equals - name) : strlen(name);
-    const samp_option *option = find_option(p->command, name, n, 0);
+    const samp_option *option = samp__option_find(p->command, name, n);
     if (option) return take(p, option, equals ? equals + 1 : NULL, error);
     if (n > 3 && strncmp(name, "no-", 3) == 0 && !equals) {
-        option = find_option(p->command, name + 3, n - 3, 0);
-        if (option && option->kind == SAMP_OPTION_FLAG)
-            return store(option, NULL, p->options, error);
+        option = samp__option_find(p->command, name + 3, n - 3);
+        if (option && option->kind == SAMP_OPTION_FLAG) {
+            see(p, option);
+            return samp__option_store(option, NULL, p->options, error);
+        }
     }
-    return unknown_option(p->command, given, error);
+    return samp__option_unknown(p->command, given, error);
 }
 
 static samp_status parse_short(parser *p, const char *given, samp_error *error)
 {
     for (const char *letter = given + 1; *letter; letter++) {
-        const samp_option *option = find_option(p->command, NULL, 0, *letter);
-        if (!option) return unknown_option(p->command, given, error);
+        const samp_option *option = find_letter(p->command, *letter);
+        if (!option) return samp__option_unknown(p->command, given, error);
         if (option->kind == SAMP_OPTION_FLAG) {
             SAMP_TRY(take(p, option, NULL, error));
             continue;
@@ -220,15 +232,16 @@ static samp_status check_complete(const parser *p, size_t n_arguments, samp_erro
 }
 
 samp_status samp_options_parse(const samp_command *command, int argc, char **argv, void *options,
-                               const char **arguments, size_t *n_arguments, bool *help,
-                               samp_error *error)
+                               samp_buffer *text, const char **arguments, size_t *n_arguments,
+                               bool *help, samp_error *error)
 {
     parser p = {.command = command, .argc = argc, .argv = argv, .options = options};
     *n_arguments = 0;
     *help = false;
     for (size_t i = 0; i < command->n_options; i++)
         if (command->options[i].initial)
-            SAMP_TRY(store(&command->options[i], command->options[i].initial, options, error));
+            SAMP_TRY(samp__option_store(&command->options[i], command->options[i].initial, options,
+                                        error));
     bool only_arguments = false;
     while (p.at < argc) {
         const char *given = argv[p.at++];
@@ -244,5 +257,6 @@ samp_status samp_options_parse(const samp_command *command, int argc, char **arg
                                      : parse_short(&p, given, error));
         }
     }
+    SAMP_TRY(samp__settings_read(command, &p.seen, options, text, error));
     return check_complete(&p, *n_arguments, error);
 }

@@ -7,10 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct demo {
     bool flag, other;
-    const char *text, *choice;
+    const char *text, *choice, *config;
     int64_t count, size;
     double number;
     samp_text_list list;
@@ -27,6 +28,7 @@ static const samp_option table[] = {
     SAMP_OPTION(demo, BYTES, size, "size", 0, "BYTES", .max = 1e15, .help = "a size"),
     SAMP_OPTION(demo, NUMBER, number, "number", 0, "X", .min = -1, .max = 1, .help = "a number"),
     SAMP_OPTION(demo, LIST, list, "list", 0, "TEXT", .help = "texts"),
+    SAMP_OPTION(demo, TEXT, config, "config", 0, "FILE", .help = "more of these"),
 };
 
 static const samp_command command = {.name = "demo",
@@ -37,10 +39,12 @@ static const samp_command command = {.name = "demo",
                                      .description = "",
                                      .examples = "",
                                      SAMP_OPTIONS(table),
-                                     .options_size = sizeof(demo)};
+                                     .options_size = sizeof(demo),
+                                     .environment = "SAMP_DEMO_"};
 
 static samp_error error;
 static demo got;
+static samp_buffer settings; /* the file of options */
 static const char *arguments[16];
 static size_t n_arguments;
 static bool help;
@@ -53,7 +57,9 @@ static samp_status parse(int argc, ...)
     for (int i = 0; i < argc; i++) argv[i] = va_arg(list, char *);
     va_end(list);
     got = (demo){0};
-    return samp_options_parse(&command, argc, argv, &got, arguments, &n_arguments, &help, &error);
+    samp_buffer_clear(&settings);
+    return samp_options_parse(&command, argc, argv, &got, &settings, arguments, &n_arguments, &help,
+                              &error);
 }
 
 static void values_in_every_spelling(void **state)
@@ -109,6 +115,73 @@ static void errors_name_the_option(void **state)
     assert_int_equal(parse(2, "-fx", "a"), SAMP_INVALID);
 }
 
+static const char *file_of(const char *lines)
+{
+    static char path[100];
+    snprintf(path, sizeof path, "/tmp/samp-options-%d", (int)getpid());
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(lines, file);
+    assert_int_equal(fclose(file), 0);
+    return path;
+}
+
+/* Command line, variables, file: in this order. */
+static void options_come_from_variables_and_a_file(void **state)
+{
+    (void)state;
+    const char *path = file_of("# a comment\n\n  count =  4  \ntext = from = file # too\r\n"
+                               "flag = yes\nother = no\nlist = a\nlist = b b\nsize=2kB");
+    assert_int_equal(parse(3, "--config", path, "x"), SAMP_OK);
+    assert_true(got.count == 4 && got.flag && !got.other && got.size == 2000);
+    assert_string_equal(got.text, "from = file # too");
+    assert_true(got.list.count == 2 && strcmp(got.list.items[1], "b b") == 0);
+    assert_string_equal(got.choice, "one"); /* in neither */
+
+    setenv("SAMP_DEMO_COUNT", "5", 1);
+    setenv("SAMP_DEMO_LIST", "c", 1);
+    setenv("SAMP_DEMO_FLAG", "no", 1);
+    setenv("SAMP_DEMO_CONFIG", path, 1);
+    assert_int_equal(parse(1, "x"), SAMP_OK);
+    assert_true(got.count == 5 && !got.flag && got.size == 2000);
+    assert_true(got.list.count == 1 && strcmp(got.list.items[0], "c") == 0);
+    assert_int_equal(parse(5, "-n", "6", "-f", "--other", "x"), SAMP_OK);
+    assert_true(got.count == 6 && got.flag && got.other);
+    assert_int_equal(parse(2, "--no-flag", "x"), SAMP_OK);
+    assert_false(got.flag);
+
+    setenv("SAMP_DEMO_COUNT", "many", 1);
+    assert_int_equal(parse(1, "x"), SAMP_INVALID);
+    assert_non_null(strstr(error.message, "variable SAMP_DEMO_COUNT: --count many"));
+    unsetenv("SAMP_DEMO_COUNT");
+    unsetenv("SAMP_DEMO_LIST");
+    unsetenv("SAMP_DEMO_FLAG");
+    unsetenv("SAMP_DEMO_CONFIG");
+    remove(path);
+}
+
+static void a_wrong_line_is_named(void **state)
+{
+    static const char *const bad[][2] = {
+        {"count = 4\ncuont = 4",
+         "line 2: cuont is not an option of samp demo; did you mean --count?"},
+        {"count", "line 1: \"count\" is not NAME = VALUE"},
+        {"count = 11", "line 1: --count 11: expected 1 to 10"},
+        {"count = 4\n\ncount = 4", "line 3: count was given before"},
+        {"flag = maybe", "line 1: flag is \"maybe\": expected yes or no"},
+        {"config = x", "line 1: a file of options cannot name another one"},
+        {"= 4", "line 1: \"= 4\" is not NAME = VALUE"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(parse(3, "--config", file_of(bad[i][0]), "x"), SAMP_INVALID);
+        if (!strstr(error.message, bad[i][1])) fail_msg("%s: %s", bad[i][0], error.message);
+    }
+    remove(file_of(""));
+    assert_int_not_equal(parse(3, "--config", "/nowhere", "x"), SAMP_OK);
+    assert_non_null(strstr(error.message, "/nowhere"));
+}
+
 static void sizes(void **state)
 {
     (void)state;
@@ -144,8 +217,8 @@ static void every_command_is_sound(void **state)
             }
         }
         char *none[] = {"--help"};
-        if (samp_options_parse(one, 1, none, options, arguments, &n_arguments, &help, &error) !=
-            SAMP_OK)
+        if (samp_options_parse(one, 1, none, options, &settings, arguments, &n_arguments, &help,
+                               &error) != SAMP_OK)
             fail_msg("samp %s: %s", one->name, error.message);
         samp_free(options);
     }
@@ -212,10 +285,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(values_in_every_spelling),
                                        cmocka_unit_test(errors_name_the_option),
+                                       cmocka_unit_test(options_come_from_variables_and_a_file),
+                                       cmocka_unit_test(a_wrong_line_is_named),
                                        cmocka_unit_test(sizes),
                                        cmocka_unit_test(every_command_is_sound),
                                        cmocka_unit_test(help_and_man_show_every_option),
                                        cmocka_unit_test(table_lines_up),
                                        cmocka_unit_test(readable_numbers)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    samp_buffer_release(&settings);
+    return failed;
 }
