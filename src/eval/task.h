@@ -8,9 +8,9 @@
  *     ARC         question, choices or options, answerKey   Question: … Answer:
  *                 or answer
  *     query       query, choices, gold                      <query> Answer:
- *     HellaSwag   ctx_a, ctx_b, activity_label, endings,    the text to go on with
+ *     HellaSwag   ctx_a, ctx_b, activity_label, endings,    a text to go on with
  *                 label
- *     WinoGrande  context_options, continuation, gold       each option is a prompt of its own
+ *     WinoGrande  context_options, continuation, gold       each option is its own prompt
  *
  * Choices are texts, or {"label", "text"} each, or {"label": […], "text": […]}; the right one is a
  * number from 0, a label, or a letter. Everything else is refused with the line it stands in.

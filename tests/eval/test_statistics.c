@@ -63,8 +63,8 @@ static void wilson_interval(void **state)
 }
 
 /* Approval of a prime minister in two surveys of the same 1,600 people (Agresti, Categorical Data
- * Analysis, table 10.1): 150 turned away, 86 came; Wald's interval there is -.059 to -.021, McNemar's
- * chi-square 17.36. Exact probabilities: scipy.stats.binomtest. */
+ * Analysis, table 10.1): 150 turned away, 86 came; Wald's interval there is -.059 to -.021,
+ * McNemar's chi-square 17.36. Exact probabilities: scipy.stats.binomtest. */
 static void paired_known_figures(void **state)
 {
     (void)state;
