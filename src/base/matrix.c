@@ -1,57 +1,70 @@
 /* Sums of outer products in tiles of registers, and on them a blocked Cholesky factorization.
  *
  * What tiles read is gathered first: columns of x [n_rows][n] a power of two apart meet in one set of
- * a cache. Zen 1, one core, 512 rows, G multiply-adds a second with and without: n = 576 13.9, 15.5;
- * 1536 12.9, 12.6; 4096 12.2, 2.7; 8192 11.9, 2.4 (a multiply-add is two instructions here). */
+ * a cache. Zen 1, one core, AVX2, 512 rows, G multiply-adds a second (the core's limit is 23.8):
+ * n = 576 19.5, 1536 17.7, 4096 16.5, 8192 15.4; neither gathered nor fused 15.5, 12.6, 2.7, 2.4. */
 #include "base/matrix.h"
 
-#include "base/clones.h"
+#include "base/cpu.h"
 #include "base/memory.h"
 
 #include <math.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 enum { TILE_ROWS = 4, TILE_COLS = 16, BLOCK = 64, TERMS = 256 };
 
-typedef float eight __attribute__((vector_size(32)));
+/* c [4][16], rows ldc apart, += p^T q; p [n_terms][4], q [n_terms][16]. Each product is fused with its
+ * addition, so that both tiles give the same bits. */
+typedef void tile_function(float *c, size_t ldc, const float *p, const float *q, size_t n_terms);
 
-/* Through pointers: a vector passed by value would need one calling convention for all copies. */
-static inline __attribute__((always_inline)) void load(const float *x, eight *v)
+static void tile_plain(float *c, size_t ldc, const float *p, const float *q, size_t n_terms)
 {
-    memcpy(v, x, sizeof *v);
+    float sum[TILE_ROWS][TILE_COLS] = {{0}};
+    for (size_t t = 0; t < n_terms; t++, p += TILE_ROWS, q += TILE_COLS)
+        for (int i = 0; i < TILE_ROWS; i++)
+            for (int k = 0; k < TILE_COLS; k++) sum[i][k] = fmaf(q[k], p[i], sum[i][k]);
+    for (size_t i = 0; i < TILE_ROWS; i++)
+        for (size_t k = 0; k < TILE_COLS; k++) c[i * ldc + k] += sum[i][k];
 }
 
-static inline __attribute__((always_inline)) void store_add(float *x, const eight *v)
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) static void tile_avx2(float *c, size_t ldc, const float *p,
+                                                          const float *q, size_t n_terms)
 {
-    eight sum;
-    load(x, &sum);
-    sum += *v;
-    memcpy(x, &sum, sizeof sum);
-}
-
-/* 4 x 16 elements; p [n_terms][4], q [n_terms][16]. */
-static inline __attribute__((always_inline)) void tile(float *c, size_t ldc, const float *p,
-                                                       const float *q, size_t n_terms)
-{
-    eight sum[TILE_ROWS][2] = {{{0}}};
+    __m256 sum[TILE_ROWS][2] = {{_mm256_setzero_ps()}};
     for (size_t t = 0; t < n_terms; t++, p += TILE_ROWS, q += TILE_COLS) {
-        eight low, high;
-        load(q, &low);
-        load(q + 8, &high);
+        __m256 low = _mm256_loadu_ps(q), high = _mm256_loadu_ps(q + 8);
+#pragma GCC unroll 4
         for (int i = 0; i < TILE_ROWS; i++) {
-            sum[i][0] += low * p[i];
-            sum[i][1] += high * p[i];
+            __m256 value = _mm256_broadcast_ss(p + i);
+            sum[i][0] = _mm256_fmadd_ps(low, value, sum[i][0]);
+            sum[i][1] = _mm256_fmadd_ps(high, value, sum[i][1]);
         }
     }
-    for (int i = 0; i < TILE_ROWS; i++) {
-        store_add(c + (size_t)i * ldc, &sum[i][0]);
-        store_add(c + (size_t)i * ldc + 8, &sum[i][1]);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < TILE_ROWS; i++) {
+        float *to = c + i * ldc;
+        _mm256_storeu_ps(to, _mm256_add_ps(_mm256_loadu_ps(to), sum[i][0]));
+        _mm256_storeu_ps(to + 8, _mm256_add_ps(_mm256_loadu_ps(to + 8), sum[i][1]));
     }
 }
+#endif
 
-static inline __attribute__((always_inline)) void edge(float *c, size_t ldc, const float *p,
-                                                       size_t ldp, const float *q, size_t ldq,
-                                                       size_t n_terms, size_t m, size_t n)
+static tile_function *tile_of_host(void)
+{
+#if defined(__x86_64__)
+    samp_cpu_level level;
+    if (samp_cpu_choose(&level, NULL) != SAMP_OK) level = samp_cpu_host();
+    if (level >= SAMP_CPU_AVX2) return tile_avx2;
+#endif
+    return tile_plain;
+}
+
+static void edge(float *c, size_t ldc, const float *p, size_t ldp, const float *q, size_t ldq,
+                 size_t n_terms, size_t m, size_t n)
 {
     for (size_t i = 0; i < m; i++)
         for (size_t k = 0; k < n; k++) {
@@ -69,9 +82,8 @@ static inline __attribute__((always_inline)) void gather(float *to, const float 
 }
 
 /* At most TERMS terms and BLOCK rows. */
-static inline __attribute__((always_inline)) void block(float *c, size_t ldc, const float *p,
-                                                        size_t ldp, const float *q, size_t ldq,
-                                                        size_t n_terms, size_t m, size_t n)
+static void add_block(tile_function *tile, float *c, size_t ldc, const float *p, size_t ldp,
+                      const float *q, size_t ldq, size_t n_terms, size_t m, size_t n)
 {
     _Alignas(64) float rows[BLOCK / TILE_ROWS][TERMS * TILE_ROWS], cols[TERMS * TILE_COLS];
     for (size_t i = 0; i < m; i += TILE_ROWS)
@@ -83,15 +95,16 @@ static inline __attribute__((always_inline)) void block(float *c, size_t ldc, co
     }
 }
 
-SAMP_CLONES void samp_outer_add(float *c, size_t ldc, const float *p, size_t ldp, const float *q,
-                                size_t ldq, size_t n_terms, size_t m, size_t n)
+void samp_outer_add(float *c, size_t ldc, const float *p, size_t ldp, const float *q, size_t ldq,
+                    size_t n_terms, size_t m, size_t n)
 {
+    tile_function *tile = tile_of_host();
     size_t rows = m - m % TILE_ROWS, cols = n - n % TILE_COLS;
     for (size_t t = 0; t < n_terms; t += TERMS)
         for (size_t i = 0; i < rows; i += BLOCK)
-            block(c + i * ldc, ldc, p + t * ldp + i, ldp, q + t * ldq, ldq,
-                  n_terms - t < TERMS ? n_terms - t : TERMS, rows - i < BLOCK ? rows - i : BLOCK,
-                  cols);
+            add_block(tile, c + i * ldc, ldc, p + t * ldp + i, ldp, q + t * ldq, ldq,
+                      n_terms - t < TERMS ? n_terms - t : TERMS,
+                      rows - i < BLOCK ? rows - i : BLOCK, cols);
     edge(c + cols, ldc, p, ldp, q + cols, ldq, n_terms, rows, n - cols);
     edge(c + rows * ldc, ldc, p + rows, ldp, q, ldq, n_terms, m - rows, n);
 }

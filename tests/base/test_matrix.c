@@ -6,6 +6,7 @@
 #include "support/cmocka_all.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static float *noise(size_t n, uint64_t seed)
@@ -30,6 +31,20 @@ static void test_outer(void **state)
             assert_true(fabs(sum - c[i * LD + k]) < 1e-5);
         }
     samp_free(p), samp_free(q), samp_free(c), samp_free(c0);
+}
+
+/* Every level adds the same products in the same order. */
+static void test_levels(void **state)
+{
+    (void)state;
+    enum { T = 300, M = 70, N = 53 };
+    float *p = noise(T * M, 1), *q = noise(T * N, 2), *c[2] = {noise(M * N, 3), noise(M * N, 3)};
+    samp_outer_add(c[0], N, p, M, q, N, T, M, N);
+    setenv("SAMP_CPU", "scalar", 1);
+    samp_outer_add(c[1], N, p, M, q, N, T, M, N);
+    unsetenv("SAMP_CPU");
+    assert_memory_equal(c[0], c[1], M * N * sizeof(float));
+    samp_free(p), samp_free(q), samp_free(c[0]), samp_free(c[1]);
 }
 
 static void factor_with(unsigned n_threads, size_t n, float *h, float *d)
@@ -81,7 +96,8 @@ static void test_not_positive(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_outer), cmocka_unit_test(test_factor),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_outer), cmocka_unit_test(test_levels),
+                                       cmocka_unit_test(test_factor),
                                        cmocka_unit_test(test_not_positive)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
