@@ -4,7 +4,7 @@
 # make check-asan and check-tsan run more, and take longer.
 set(quick "^(base|format|file|http|model|chat|fuzz)_|^quantize_(families|findings|import|import_families|quantize|resume|\
 torture|validate|validate_foreign)$|\
-^command_(bad_inputs|chat|cli|options)$")
+^command_(bad_inputs|chat|cli|options)$|^eval_(csv|task|choices)$|^run_follow$")
 set(threads "^(base_thread|backend_reference|http_limits|http_server|http_stream|cpu_device|run_session|engine_(cancel|schedule)|quantize_quantize)$")
 foreach(label quick threads)
   add_custom_target(${label}_tests DEPENDS samp)
