@@ -26,8 +26,7 @@ static const samp_option options[] = {
                 .help = "tokens a window, windows do not overlap; 0 = 512. Of tasks: positions of "
                         "the cache; 0 = the model's, at most 4096"),
     SAMP_OPTION(eval_options, LIST, tasks, "task", 0, "FILE",
-                .help = "questions of multiple choice, .csv or .jsonl, or a folder of such files; "
-                        "may be given several times"),
+                .help = "questions of multiple choice: .csv, .jsonl, or a folder of such files"),
     SAMP_OPTION(eval_options, LIST, dev, "dev", 0, "FILE",
                 .help = "where the examples of --shots are, as --task"),
     SAMP_OPTION(eval_options, INTEGER, shots, "shots", 0, "N", .initial = "0",
