@@ -266,7 +266,7 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
 
 const samp_command samp__cmd_inspect = {
     .name = "inspect",
-    .summary = "sizes of a model by class and number format; one tensor's way to the kernels",
+    .summary = "sizes by class and number format; one tensor's way to the kernels",
     .arguments = "MODEL",
     .min_arguments = 1,
     .max_arguments = 1,
