@@ -1,7 +1,7 @@
 /* watching metrics|dashboard: prints docs/metrics.md or deploy/grafana.json, from the list in
  * src/serve/metrics.h that /metrics is made from; panels name metrics by their ids, so a name can
- * only change everywhere at once. tests/serve/test_watching.c compares the committed files with what
- * this prints; after a change of the list run
+ * only change everywhere at once. tests/serve/test_watching.c compares the committed files with
+ * what this prints; after a change of the list run
  *
  *     watching metrics > docs/metrics.md; watching dashboard > deploy/grafana.json
  *

@@ -143,7 +143,8 @@ double samp_metric_value(samp_metrics *metrics, samp_metric metric, const char *
 /* Text exposition format 0.0.4 of everything, of one moment. */
 void samp_metrics_write(samp_metrics *metrics, samp_buffer *out);
 
-/* How a number is written there: whole ones plainly, others as short as reads back; NaN, +Inf, -Inf. */
+/* How a number is written there: whole ones plainly, others as short as reads back; NaN, +Inf,
+ * -Inf. */
 void samp_metrics_write_number(samp_buffer *out, double value);
 
 #endif
