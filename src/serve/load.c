@@ -40,8 +40,9 @@ static samp_status verify(const samp_server *server, samp_error *error)
     verified v = {.progress = &server->progress};
     samp_manifest_check check = {
         .digests = true, .report = report_finding, .progress = report_progress, .context = &v};
-    if (server->options->no_verify) return SAMP_OK;
-    samp_status status = samp_manifest_verify(server->options->folder, &check, error);
+    const char *folder = server->options->folder;
+    if (server->options->no_verify || !samp_is_folder(folder)) return SAMP_OK; /* a GGUF file */
+    samp_status status = samp_manifest_verify(folder, &check, error);
     if (status == SAMP_NOT_FOUND) return SAMP_OK;
     if (status == SAMP_OK && v.first.status != SAMP_OK) {
         *error = v.first;

@@ -225,7 +225,8 @@ static void nothing_is_made_for_those_who_left(void **state)
         close(fd);
     }
     double end = samp_clock() + 20;
-    while (status_number("running") + status_number("waiting") > 0 && samp_clock() < end)
+    while (status_number("running") + status_number("waiting") + status_number("kv_usage") > 0 &&
+           samp_clock() < end)
         usleep(5000);
     assert_true(status_number("running") == 0 && status_number("kv_usage") == 0);
     double made = status_number("generated_tokens");

@@ -97,7 +97,8 @@ static void nothing_is_kept_of_those_who_left(void **state)
     for (unsigned i = 0; i < CUTS; i++) cut(i, &body);
     samp_buffer_release(&body);
     double end = samp_clock() + 60;
-    while (status_number("running") + status_number("waiting") > 0 && samp_clock() < end)
+    while (status_number("running") + status_number("waiting") + status_number("kv_usage") > 0 &&
+           samp_clock() < end)
         usleep(5000);
     assert_true(status_number("running") == 0 && status_number("waiting") == 0);
     assert_true(status_number("kv_usage") == 0);

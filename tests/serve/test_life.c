@@ -75,12 +75,12 @@ static void the_second_sigterm_stops_at_once(void **state)
     char piece[16];
     (void)state;
     served_init(&s);
-    s.options.engine.session.context = 100000;
+    s.options.engine.max_running = 1; /* one after the other takes long enough */
     served_start(&s);
     int fd = client_connect(&s);
     client_send(fd, "POST", "/v1/completions", NULL,
-                "{\"prompt\": \"on and on\", \"max_tokens\": 100000, \"ignore_eos\": true, "
-                "\"stream\": true, \"n\": 3}");
+                "{\"prompt\": \"on and on\", \"max_tokens\": 480, \"ignore_eos\": true, "
+                "\"stream\": true, \"n\": 128}");
     assert_true(recv(fd, piece, 12, 0) == 12);
     kill(getpid(), SIGTERM);
     do /* not ready at once; what runs goes on */

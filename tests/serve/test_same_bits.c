@@ -1,5 +1,5 @@
 /* The same request alone, twice, in a crowd of 64, after preemption, with and without prefix cache
- * and speculation: the same text and log-probabilities, bit for bit (the JSON holds every digit). And
+ * and speculation: the same text and log-probabilities, bit for bit (JSON holds every digit). And
  * what echo and logprobs score is what samp eval scores, to the last digit. */
 #include "serve_support.h"
 
