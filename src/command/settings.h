@@ -1,5 +1,6 @@
-/* Options from elsewhere than the command line, for commands that say so (samp_command.environment).
- * What both readers share of one option: src/command/options.c. Private to the room. */
+/* Options from elsewhere than the command line, for commands that say so
+ * (samp_command.environment), and what both readers share of one option (options.c). Private to the
+ * room. */
 #ifndef SAMP_COMMAND_SETTINGS_H
 #define SAMP_COMMAND_SETTINGS_H
 

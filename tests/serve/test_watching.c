@@ -1,6 +1,6 @@
-/* What watches a server names only what the server tells: the committed page and dashboard are those
- * that tools/watching.c prints, and every metric of dashboard, alerts and their tests stands in
- * /metrics of a server that has answered something.
+/* What watches a server names only what the server tells: the committed page and dashboard are
+ * those that tools/watching.c prints, and every metric of dashboard, alerts and their tests stands
+ * in /metrics of a server that has answered something.
  *
  * test_serve_watching FILE keeps those metrics in FILE, for promtool (test_promtool.sh). */
 #include "serve/metrics.h"
