@@ -4,6 +4,7 @@
 #include "constrain/machine.h"
 #include "constrain/vocabulary.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 enum { UNKNOWN = UINT32_MAX, DEAD = 0, MASKS_MAX = 256, ROWS_MAX = 200000 };
@@ -14,6 +15,8 @@ typedef struct mask {
 } mask;
 
 struct samp_constrainer {
+    samp_constrainer *shared; /* whose machine and memory it uses: its own unless it is a fork */
+    _Atomic uint32_t n_users; /* forks that use this one's, and itself */
     const samp_constrain_vocabulary *vocabulary;
     samp__machine machine;
     samp__intern states; /* sets of tops */
@@ -78,11 +81,11 @@ static bool is_complete(samp_constrainer *c, uint32_t state)
 
 /* Walks the tokens in order of their bytes: what a token shares with the one before it was walked
  * already, and what begins with bytes that do not fit is skipped. */
-static void walk(samp_constrainer *c, uint64_t *bits)
+static void walk(samp_constrainer *c, uint32_t state, uint64_t *bits)
 {
     const samp_constrain_vocabulary *v = c->vocabulary;
     uint32_t *stack = c->stack;
-    stack[0] = c->state;
+    stack[0] = state;
     for (uint32_t i = 0; i < v->n && !c->machine.failed;) {
         const samp__vocabulary_token *token = &v->tokens[i];
         uint32_t depth = token->shared;
@@ -97,17 +100,19 @@ static void walk(samp_constrainer *c, uint64_t *bits)
         }
         for (i++; i < v->n && v->tokens[i].shared >= depth;) i++; /* all that begin so */
     }
-    if (!is_complete(c, c->state)) return;
+    if (!is_complete(c, state)) return;
     for (uint32_t i = 0; i < v->n_ends; i++)
         bits[v->ends[i] / 64] |= (uint64_t)1 << v->ends[i] % 64;
 }
 
-bool samp_constrainer_allowed(samp_constrainer *c, uint64_t *out)
+bool samp_constrainer_allowed(samp_constrainer *constrainer, uint64_t *out)
 {
+    samp_constrainer *c = constrainer->shared;
+    uint32_t state = constrainer->state;
     size_t n_words = c->vocabulary->n_words;
     mask *slot = NULL;
     for (uint32_t i = 0; i < MASKS_MAX && !slot; i++)
-        if (c->masks[i].state == c->state) slot = &c->masks[i];
+        if (c->masks[i].state == state) slot = &c->masks[i];
     if (!slot) {
         slot = &c->masks[c->next_mask];
         c->next_mask = (c->next_mask + 1) % MASKS_MAX;
@@ -115,9 +120,9 @@ bool samp_constrainer_allowed(samp_constrainer *c, uint64_t *out)
         if (!slot->bits) return false;
         slot->state = 0;
         memset(slot->bits, 0, n_words * sizeof *slot->bits);
-        walk(c, slot->bits);
+        walk(c, state, slot->bits);
         if (c->machine.failed) return false;
-        slot->state = c->state;
+        slot->state = state;
     }
     memcpy(out, slot->bits, n_words * sizeof *out);
     return true;
@@ -128,7 +133,7 @@ bool samp_constrainer_allowed(samp_constrainer *c, uint64_t *out)
 bool samp_constrainer_accept_bytes(samp_constrainer *c, const char *bytes, size_t n)
 {
     uint32_t state = c->state;
-    for (size_t i = 0; i < n && state; i++) state = step(c, state, (uint8_t)bytes[i]);
+    for (size_t i = 0; i < n && state; i++) state = step(c->shared, state, (uint8_t)bytes[i]);
     if (!state) return false;
     c->state = state;
     return true;
@@ -147,7 +152,7 @@ bool samp_constrainer_accept(samp_constrainer *c, int32_t token)
 
 bool samp_constrainer_complete(const samp_constrainer *c)
 {
-    return is_complete((samp_constrainer *)c, c->state);
+    return is_complete(c->shared, c->state);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -160,6 +165,8 @@ samp_status samp_constrainer_create(samp_constrainer **out,
     samp_constrainer *c = samp_alloc(1, sizeof *c);
     if (!c) return samp_fail(error, SAMP_NOMEM, "out of memory for a schema");
     c->vocabulary = vocabulary;
+    c->shared = c;
+    atomic_init(&c->n_users, 1);
     c->scratch = samp_alloc(2 * SAMP__TOPS_MAX, sizeof *c->scratch);
     c->stack = samp_alloc((vocabulary ? vocabulary->longest : 0) + 2, sizeof *c->stack);
     json_t *any_object = options->schema ? NULL : json_pack("{s:s}", "type", "object");
@@ -182,9 +189,24 @@ samp_status samp_constrainer_create(samp_constrainer **out,
     return status;
 }
 
+samp_constrainer *samp_constrainer_fork(const samp_constrainer *constrainer)
+{
+    samp_constrainer *c = samp_alloc(1, sizeof *c);
+    if (!c) return NULL;
+    c->vocabulary = constrainer->vocabulary;
+    c->shared = constrainer->shared;
+    c->state = constrainer->state;
+    atomic_fetch_add(&c->shared->n_users, 1);
+    return c;
+}
+
 void samp_constrainer_release(samp_constrainer *c)
 {
     if (!c) return;
+    samp_constrainer *shared = c->shared;
+    if (c != shared) samp_free(c);
+    if (atomic_fetch_sub(&shared->n_users, 1) != 1) return;
+    c = shared;
     for (uint32_t i = 0; i < c->rows_capacity; i++) samp_free(c->rows[i]);
     for (uint32_t i = 0; i < MASKS_MAX; i++) samp_free(c->masks[i].bits);
     samp_free(c->rows);

@@ -51,7 +51,12 @@ typedef struct samp_constrainer samp_constrainer;
 samp_status samp_constrainer_create(samp_constrainer **out,
                                     const samp_constrain_vocabulary *vocabulary,
                                     const samp_constrain_options *options, samp_error *error);
-void samp_constrainer_release(samp_constrainer *constrainer); /* NULL allowed */
+/* Another text under the same constraint, as far as that one is. They share the compiled schema and
+ * what is remembered of it, so all of them belong to one thread at a time; NULL when out of
+ * memory. */
+samp_constrainer *samp_constrainer_fork(const samp_constrainer *constrainer);
+/* Any thread that is the text's last; NULL allowed. */
+void samp_constrainer_release(samp_constrainer *constrainer);
 
 /* Sets the bits of the tokens that may come next, in a zeroed mask (samp_constraint's form); false
  * when memory ran out. */

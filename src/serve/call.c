@@ -184,6 +184,17 @@ static samp_status echo_prompt(samp_choice *choice, samp_error *error)
     return SAMP_OK;
 }
 
+/* The schema is compiled once, for the first choice: a large one takes a second. */
+static samp_status constrain_choice(samp_choice *choice, samp_api_error *error)
+{
+    const samp_constrainer *first = choice->call->choices[0].constrainer;
+    if (choice->index == 0) return samp__call_constrain(choice->call, &choice->constrainer, error);
+    if (!first) return SAMP_OK;
+    choice->constrainer = samp_constrainer_fork(first);
+    if (choice->constrainer) return SAMP_OK;
+    return samp_api_fail(error, 503, NULL, NULL, "out of memory for a schema");
+}
+
 static samp_status make_choices(samp_call *call, samp_api_error *error)
 {
     samp_error detail;
@@ -199,7 +210,7 @@ static samp_status make_choices(samp_call *call, samp_api_error *error)
         choice->prompt = i / call->request.n;
         choice->stopped_by = -1;
         choice->end.stop_token = -1;
-        SAMP_TRY(samp__call_constrain(call, &choice->constrainer, error));
+        SAMP_TRY(constrain_choice(choice, error));
         if (call->request.echo && echo_prompt(choice, &detail) != SAMP_OK)
             return samp_api_error_from(error, "echo", &detail);
     }

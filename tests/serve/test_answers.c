@@ -175,6 +175,26 @@ static void json_is_json(void **state)
     json_decref(a);
 }
 
+/* Choices share a compiled schema, and each is where it is in it. */
+static void choices_share_a_schema(void **state)
+{
+    (void)state;
+    json_t *a =
+        post(&server, "/v1/chat/completions",
+             SAY(", \"max_tokens\": 200, \"seed\": 4, \"n\": 12, \"response_format\": {\"type\": "
+                 "\"json_schema\", \"json_schema\": {\"name\": \"x\", \"schema\": {\"type\": "
+                 "\"object\", \"properties\": {\"a\": {\"enum\": [\"x\", \"yy\", 3]}}, "
+                 "\"required\": [\"a\"], \"additionalProperties\": false}}}"),
+             200);
+    for (size_t i = 0; i < 12; i++) {
+        json_t *value = json_loads(text_of(a, i), 0, NULL);
+        assert_string_equal(finish_of(a, i), "stop");
+        assert_true(json_object_size(value) == 1 && json_object_get(value, "a"));
+        json_decref(value);
+    }
+    json_decref(a);
+}
+
 static void a_forced_tool_is_called(void **state)
 {
     (void)state;
@@ -287,6 +307,7 @@ int main(void)
         cmocka_unit_test(choices_and_prompts_are_told_apart),
         cmocka_unit_test(echo_scores_the_prompt),
         cmocka_unit_test(json_is_json),
+        cmocka_unit_test(choices_share_a_schema),
         cmocka_unit_test(a_forced_tool_is_called),
         cmocka_unit_test(nothing_is_made_for_those_who_left),
         cmocka_unit_test(metrics_tell_what_happened),
