@@ -46,7 +46,7 @@ check-sanitizers: setup ## the quick part of check-asan and check-tsan, which CI
 
 check-tsan: setup ## the tests that use threads under ThreadSanitizer
 	@cmake --preset tsan >/dev/null && cmake --build build/tsan -j $(JOBS)
-	@ctest --test-dir build/tsan -j $(JOBS) --output-on-failure -L 'base|http|cpu|backend|run|eval|quantize'
+	@ctest --test-dir build/tsan -j $(JOBS) --output-on-failure -L 'base|http|cpu|backend|run|eval|engine|quantize|serve'
 
 fuzz: ## build the fuzzers and run each for FUZZ_SECONDS (default 60)
 	@tools/setup.sh fuzz

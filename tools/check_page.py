@@ -76,7 +76,7 @@ class Browser:
             sys.exit(f"check_page: {expression}: {result['exceptionDetails']['text']}")
         return result["result"].get("value")
 
-    def wait(self, expression, what, seconds=20):
+    def wait(self, expression, what, seconds=60):
         end = time.monotonic() + seconds
         while not self.value(f"Boolean({expression})"):
             if time.monotonic() > end:
