@@ -121,7 +121,8 @@ static void the_counts_tell_of_them(void **state)
     const char *line = strstr(text.data, "outcome=\"cancelled\"} ");
     assert_non_null(line);
     int cancelled = atoi(line + strlen("outcome=\"cancelled\"} "));
-    assert_in_range(cancelled, CUTS / 2, CUTS);
+    /* Five phases of eight send a whole request; of one that is reset at once nothing may be read. */
+    assert_in_range(cancelled, CUTS / 4, CUTS);
     samp_buffer_release(&text);
 }
 
