@@ -16,20 +16,22 @@ struct samp_prepare {
     pthread_t thread;
     task *ring; /* [capacity] */
     size_t capacity, first, n;
-    bool stopping;
+    bool working, stopping; /* working: a task was taken and is not done */
 };
 
-/* The next task; none when the thread is to end. */
+/* The next task, the last one being done; none when the thread is to end. */
 static task take(samp_prepare *prepare)
 {
     task next = {0};
     pthread_mutex_lock(&prepare->lock);
+    prepare->working = false;
     while (prepare->n == 0 && !prepare->stopping)
         pthread_cond_wait(&prepare->changed, &prepare->lock);
     if (prepare->n) {
         next = prepare->ring[prepare->first];
         prepare->first = (prepare->first + 1) % prepare->capacity;
         prepare->n--;
+        prepare->working = true;
     }
     pthread_mutex_unlock(&prepare->lock);
     return next;
@@ -85,4 +87,12 @@ bool samp_prepare_add(samp_prepare *prepare, samp_prepare_work *work, void *cont
     pthread_cond_signal(&prepare->changed);
     pthread_mutex_unlock(&prepare->lock);
     return room;
+}
+
+bool samp_prepare_is_idle(samp_prepare *prepare)
+{
+    pthread_mutex_lock(&prepare->lock);
+    bool idle = prepare->n == 0 && !prepare->working;
+    pthread_mutex_unlock(&prepare->lock);
+    return idle;
 }

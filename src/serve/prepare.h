@@ -16,5 +16,7 @@ samp_status samp_prepare_create(samp_prepare **out, size_t max_waiting, samp_err
 void samp_prepare_release(samp_prepare *prepare);
 /* work(context) is called on the thread; false when max_waiting pieces of work wait. */
 bool samp_prepare_add(samp_prepare *prepare, samp_prepare_work *work, void *context);
+/* Nothing waits and nothing is under way. */
+bool samp_prepare_is_idle(samp_prepare *prepare);
 
 #endif

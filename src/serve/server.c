@@ -39,6 +39,11 @@ static void *drain(void *context)
     sleep_seconds(server, options->drain_delay_s);
     atomic_store(&server->refusing, true);
     double end = samp_clock() + options->drain_s;
+    /* What was let in before is submitted first: the engine refuses once it drains. */
+    struct timespec moment = {.tv_nsec = 5000000};
+    while (!samp_prepare_is_idle(server->prepare) && samp_clock() < end &&
+           atomic_load(&server->n_signals) < 2)
+        nanosleep(&moment, NULL);
     bool empty = false;
     while (!empty && samp_clock() < end && atomic_load(&server->n_signals) < 2)
         empty = samp_engine_drain(server->engine, 0.2);
