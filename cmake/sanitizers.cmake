@@ -9,7 +9,7 @@ torture|validate|validate_foreign)$|\
 set(threads "^(base_thread|backend_reference|http_limits|http_server|http_stream|cpu_device|run_session|engine_(cancel|schedule)|quantize_quantize|\
 serve_(answers|leaving|life))$")
 foreach(label quick threads)
-  add_custom_target(${label}_tests DEPENDS samp)
+  add_custom_target(${label}_tests DEPENDS samp samp_backend_reference) # some load it
   get_property(tests DIRECTORY PROPERTY TESTS)
   list(FILTER tests INCLUDE REGEX "${${label}}")
   foreach(test ${tests})
