@@ -68,8 +68,7 @@ typedef struct samp_load_record {
     double due, sent, first_byte, first_token, last_token, end;
     uint32_t input_tokens, output_tokens; /* by usage; without it chunks are counted */
     uint32_t n_chunks;
-    size_t first_gap; /* its gaps between chunks: gaps[first_gap … first_gap + n_chunks - 1) */
-    int status;       /* HTTP */
+    int status; /* HTTP */
     samp_load_outcome outcome;
     bool usage_seen;
 } samp_load_record;

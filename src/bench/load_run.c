@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 typedef struct planned {
     double due; /* seconds after the start; closed loop: 0 */
@@ -230,7 +229,7 @@ static void send_next(load *l)
     samp_load_record *record =
         p->warmup ? &l->scratch[l->next] : &l->result->records[p->arm][p->index];
     samp__load_body(o, l->result->model, l->next, &l->body);
-    *record = (samp_load_record){.first_gap = l->result->n_gaps[p->arm]};
+    *record = (samp_load_record){0};
     double now = samp_clock();
     record->due = o->arrivals == SAMP_LOAD_CLOSED ? now : l->start + p->due;
     if (!p->warmup && l->counted_from == 0) l->counted_from = record->due;
@@ -269,14 +268,6 @@ static void on_pulse(evutil_socket_t fd, short what, void *context)
     note_lag(l, now - l->pulse_due);
     l->pulse_due = now + 0.02;
     wait_for(l->pulse, 0.02);
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
 static int compare_floats(const void *a, const void *b)
@@ -327,7 +318,7 @@ static samp_status open_load(load *l, samp_error *error)
 static samp_status run(load *l, samp_error *error)
 {
     l->start = samp_clock();
-    l->cpu_start = cpu_seconds();
+    l->cpu_start = samp_cpu_seconds();
     l->pulse_due = l->start + 0.02;
     wait_for(l->pulse, 0.02);
     if (l->options->arrivals == SAMP_LOAD_CLOSED)
@@ -337,7 +328,7 @@ static samp_status run(load *l, samp_error *error)
     event_base_dispatch(l->base);
     double seconds = samp_clock() - l->start;
     l->result->seconds = l->counted_to - l->counted_from;
-    l->result->cpu_share = (cpu_seconds() - l->cpu_start) / seconds;
+    l->result->cpu_share = (samp_cpu_seconds() - l->cpu_start) / seconds;
     if (l->n_lags) {
         qsort(l->lags, l->n_lags, sizeof *l->lags, compare_floats);
         l->result->lag_p99 = l->lags[(size_t)(0.99 * (double)(l->n_lags - 1))];

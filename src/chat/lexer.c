@@ -6,7 +6,7 @@
  * Texts are copied into the template's arena; the list of lexemes is the caller's to free. */
 #include "chat/jinja.h"
 
-#include "model/utf8.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -196,7 +196,7 @@ static size_t unescape(const char *at, const char *end, samp_buffer *out)
     }
     char utf8[4];
     if (code < 0) return 0;
-    samp_buffer_append(out, utf8, samp__utf8_encode((uint32_t)code, utf8));
+    samp_buffer_append(out, utf8, samp_utf8_encode((uint32_t)code, utf8));
     return used;
 }
 

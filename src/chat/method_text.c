@@ -2,7 +2,7 @@
  * mapped character by character. Pieces keep the marks of where they came from. */
 #include "chat/jinja.h"
 
-#include "model/utf8.h"
+#include "base/utf8.h"
 
 #include <utf8proc.h>
 
@@ -290,7 +290,7 @@ static samp_status change_case(samp__render *r, const samp__call *call, samp__va
         utf8proc_int32_t changed = upper ? utf8proc_toupper(code) : utf8proc_tolower(code);
         char utf8[4];
         samp__text part = {.bytes = utf8, .trusted = text.marks ? text.marks[at] : text.trusted};
-        part.n = (uint32_t)samp__utf8_encode((uint32_t)changed, utf8);
+        part.n = (uint32_t)samp_utf8_encode((uint32_t)changed, utf8);
         if (upper && code == 0xdf) { /* the one letter of modern text with two capitals */
             part.bytes = how == 'u' ? "SS" : "Ss";
             part.n = 2;

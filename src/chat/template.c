@@ -2,7 +2,7 @@
  * A samp_chat_template owns the arena of its tree; a rendering's arena lives for the call. */
 #include "chat/jinja.h"
 
-#include "model/utf8.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -58,7 +58,7 @@ static samp_status check_source(const char *source, size_t n, const char *where,
                          "%s: a chat template of %zu bytes, at most %d are accepted", where, n,
                          SAMP__SOURCE_MAX);
     for (size_t at = 0; at < n;) {
-        int length = source[at] ? samp__utf8_length(source + at, n - at) : 0;
+        int length = source[at] ? samp_utf8_length(source + at, n - at) : 0;
         if (length <= 0)
             return samp_fail(error, SAMP_CORRUPT, "%s: byte %zu of the chat template is no text",
                              where, at);

@@ -2,7 +2,7 @@
  * every new text is made in. Memory is the rendering's arena; pieces share their source's. */
 #include "chat/jinja.h"
 
-#include "model/utf8.h"
+#include "base/utf8.h"
 
 #include <utf8proc.h>
 
@@ -36,7 +36,7 @@ size_t samp__character_bytes(char first)
 
 uint32_t samp__code_at(samp__text text, size_t at)
 {
-    return samp__utf8_decode(text.bytes + at, (int)samp__character_bytes(text.bytes[at]));
+    return samp_utf8_decode(text.bytes + at, (int)samp__character_bytes(text.bytes[at]));
 }
 
 uint32_t samp__characters(samp__text text)

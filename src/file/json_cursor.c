@@ -89,35 +89,6 @@ bool samp_json_cursor_member(samp_json_cursor *json, samp_json_text *key)
 
 bool samp_json_cursor_element(samp_json_cursor *json) { return next_item(json, ']', "',' or ']'"); }
 
-/* Length of the well-formed UTF-8 sequence at s[0..n), 0 when there is none. */
-static size_t utf8_sequence(const unsigned char *s, size_t n)
-{
-    unsigned char c = s[0], low = 0x80, high = 0xbf;
-    if (c < 0x80) return 1;
-    size_t length = c >= 0xc2 && c <= 0xdf   ? 2
-                    : c >= 0xe0 && c <= 0xef ? 3
-                    : c >= 0xf0 && c <= 0xf4 ? 4
-                                             : 0;
-    if (length == 0 || length > n) return 0;
-    if (c == 0xe0) low = 0xa0;  /* overlong */
-    if (c == 0xed) high = 0x9f; /* surrogates */
-    if (c == 0xf0) low = 0x90;  /* overlong */
-    if (c == 0xf4) high = 0x8f; /* past U+10FFFF */
-    if (s[1] < low || s[1] > high) return 0;
-    for (size_t i = 2; i < length; i++)
-        if (s[i] < 0x80 || s[i] > 0xbf) return 0;
-    return length;
-}
-
-bool samp_utf8_valid(const char *text, size_t n)
-{
-    for (size_t at = 0, length; at < n; at += length) {
-        length = utf8_sequence((const unsigned char *)text + at, n - at);
-        if (length == 0) return false;
-    }
-    return true;
-}
-
 static bool read_hex4(samp_json_cursor *json, unsigned *out)
 {
     const unsigned char *digits = samp_cursor_bytes(json->bytes, 4, "a \\u escape");
@@ -199,12 +170,12 @@ static bool skip_plain(samp_json_cursor *json)
                              "a string holds control byte 0x%02x, which must be escaped", *at);
             return false;
         }
-        size_t length = utf8_sequence(at, bytes->size - bytes->at);
-        if (length == 0) {
+        int length = samp_utf8_length((const char *)at, bytes->size - bytes->at);
+        if (length <= 0) {
             samp_cursor_fail(bytes, SAMP_CORRUPT, "a string is not valid UTF-8 (byte 0x%02x)", *at);
             return false;
         }
-        bytes->at += length;
+        bytes->at += (uint64_t)length;
     }
     return true;
 }

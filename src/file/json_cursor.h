@@ -12,6 +12,7 @@
 #define SAMP_FILE_JSON_CURSOR_H
 
 #include "base/buffer.h"
+#include "base/utf8.h"
 #include "file/cursor.h"
 
 enum {
@@ -54,7 +55,5 @@ bool samp_json_cursor_end(samp_json_cursor *json);
 
 /* text equals the literal */
 bool samp_json_text_is(samp_json_text text, const char *literal);
-/* n bytes are well-formed UTF-8 (no overlong forms, no surrogates, at most U+10FFFF). */
-bool samp_utf8_valid(const char *text, size_t n);
 
 #endif

@@ -159,10 +159,10 @@ static uint32_t code_before(const char *text, size_t at, size_t *start)
 {
     *start = at;
     for (size_t back = 1; back <= 4 && back <= at; back++) {
-        int length = samp__utf8_length(text + at - back, back);
+        int length = samp_utf8_length(text + at - back, back);
         if (length == (int)back) {
             *start = at - back;
-            return samp__utf8_decode(text + *start, length);
+            return samp_utf8_decode(text + *start, length);
         }
     }
     return 0;
@@ -170,11 +170,11 @@ static uint32_t code_before(const char *text, size_t at, size_t *start)
 
 static uint32_t code_at(const char *text, size_t n, size_t at, size_t *end)
 {
-    int length = at < n ? samp__utf8_length(text + at, n - at) : 0;
+    int length = at < n ? samp_utf8_length(text + at, n - at) : 0;
     *end = at;
     if (length <= 0) return 0;
     *end = at + (size_t)length;
-    return samp__utf8_decode(text + at, length);
+    return samp_utf8_decode(text + at, length);
 }
 
 bool samp__added_find(const samp_tokenizer *t, const samp__added_trie *trie, bool parse_special,

@@ -36,7 +36,7 @@ static uint32_t character_symbols(samp__scratch *s, const char *word, size_t n)
     uint32_t count = 0;
     bool after_unk = false;
     for (size_t at = 0; at < n;) {
-        int valid = samp__utf8_length(word + at, n - at);
+        int valid = samp_utf8_length(word + at, n - at);
         size_t length = valid > 0 ? (size_t)valid : 1;
         const char *character = word + at;
         at += length;

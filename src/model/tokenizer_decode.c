@@ -41,7 +41,7 @@ samp_status samp_tokenizer_decode(const samp_tokenizer *t, const int32_t *ids, s
 static void push_byte(samp_detokenizer *state, char byte, samp_buffer *out)
 {
     state->pending[state->n_pending++] = byte;
-    int length = samp__utf8_length(state->pending, state->n_pending);
+    int length = samp_utf8_length(state->pending, state->n_pending);
     if (length < 0) return; /* a beginning: wait */
     if (length > 0) {
         samp_buffer_append(out, state->pending, state->n_pending);

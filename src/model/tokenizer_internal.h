@@ -16,7 +16,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "model/tokenizer.h"
-#include "model/utf8.h"
+#include "base/utf8.h"
 
 enum {
     SAMP__VOCAB_MAX = 4 << 20,

@@ -116,7 +116,7 @@ static void normalize_run(int form, const char *text, size_t n, samp_buffer *out
     if (count > 0) count = utf8proc_normalize_utf32(codes, count, options);
     for (utf8proc_ssize_t i = 0; i < count; i++) {
         char encoded[4];
-        samp_buffer_append(out, encoded, samp__utf8_encode((uint32_t)codes[i], encoded));
+        samp_buffer_append(out, encoded, samp_utf8_encode((uint32_t)codes[i], encoded));
     }
     samp_free(codes);
 }
@@ -129,9 +129,9 @@ static size_t run_length(const char *text, size_t n)
     size_t at = 0;
     int marks = 0;
     while (at < n && (at == 0 || (unsigned char)text[at] >= 0x80)) {
-        int length = samp__utf8_length(text + at, n - at);
+        int length = samp_utf8_length(text + at, n - at);
         if (length <= 0) break;
-        uint32_t code = samp__utf8_decode(text + at, length);
+        uint32_t code = samp_utf8_decode(text + at, length);
         marks = utf8proc_get_property((utf8proc_int32_t)code)->combining_class ? marks + 1 : 0;
         if (marks > NON_STARTERS_MAX) break;
         at += (size_t)length;

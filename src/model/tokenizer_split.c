@@ -357,7 +357,7 @@ static samp_status split_valid(samp__scratch *s, int index, const char *text, si
         if (!found) break;
         bool empty = end <= start;
         from = empty ? start : end;
-        if (empty && start < n) from += (size_t)samp__utf8_length(text + start, n - start);
+        if (empty && start < n) from += (size_t)samp_utf8_length(text + start, n - start);
         if (empty && matched && start == done) continue;
         if (start > done) SAMP_TRY(cutter_take(&c, step->behavior, done, start, step->invert));
         SAMP_TRY(cutter_take(&c, step->behavior, start, empty ? start : end, !step->invert));
@@ -388,7 +388,7 @@ samp_status samp__split_text(samp__scratch *s, const char *text, size_t n)
     for (size_t at = 0; at < n;) {
         size_t end = at;
         while (end < n) {
-            int length = samp__utf8_length(text + end, n - end);
+            int length = samp_utf8_length(text + end, n - end);
             if (length <= 0) break;
             end += (size_t)length;
         }

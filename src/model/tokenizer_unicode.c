@@ -79,12 +79,12 @@ bool samp__unicode_stand_ins(const char *text, size_t n, samp_buffer *out)
 {
     samp_buffer_clear(out);
     for (size_t at = 0; at < n;) {
-        int length = samp__utf8_length(text + at, n - at);
-        uint32_t code = samp__utf8_decode(text + at, length);
+        int length = samp_utf8_length(text + at, n - at);
+        uint32_t code = samp_utf8_decode(text + at, length);
         uint32_t older = samp__unicode_stand_in(code);
         if (older != code) {
             if (!out->length) samp_buffer_append(out, text, n);
-            if (!out->failed) samp__utf8_encode(older, out->data + at);
+            if (!out->failed) samp_utf8_encode(older, out->data + at);
         }
         at += (size_t)length;
     }

@@ -114,8 +114,8 @@ static bool decode_alphabet(const samp__token *token, samp_buffer *out)
 {
     samp_buffer_clear(out);
     for (size_t i = 0; i < token->n_text;) {
-        int length = samp__utf8_length(token->text + i, token->n_text - i);
-        int byte = length > 0 ? samp__code_to_byte(samp__utf8_decode(token->text + i, length)) : -1;
+        int length = samp_utf8_length(token->text + i, token->n_text - i);
+        int byte = length > 0 ? samp__code_to_byte(samp_utf8_decode(token->text + i, length)) : -1;
         if (byte < 0) return false;
         samp_buffer_append(out, &(char){(char)byte}, 1);
         i += (size_t)length;
@@ -156,7 +156,7 @@ static void set_symbols(samp_tokenizer *t)
 {
     for (int byte = 0; byte < 256; byte++) {
         char text[8];
-        size_t n = t->byte_level ? samp__utf8_encode(samp__byte_to_code((uint8_t)byte), text) : 0;
+        size_t n = t->byte_level ? samp_utf8_encode(samp__byte_to_code((uint8_t)byte), text) : 0;
         if (t->byte_level) t->symbol_of_byte[byte] = samp__vocabulary_find_model(t, text, n);
         text[0] = (char)byte;
         if (byte < 128) t->symbol_of_ascii[byte] = samp__vocabulary_find_model(t, text, 1);

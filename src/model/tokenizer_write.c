@@ -16,7 +16,7 @@ static samp_status fail_nomem(samp_error *error)
 static bool is_writable(const char *text, size_t n)
 {
     for (size_t i = 0; i < n;) {
-        int length = samp__utf8_length(text + i, n - i);
+        int length = samp_utf8_length(text + i, n - i);
         if (length <= 0 || text[i] == '\0') return false;
         i += (size_t)length;
     }

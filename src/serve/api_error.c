@@ -1,6 +1,8 @@
 /* Errors of the API: statuses, types, and the JSON of them. */
 #include "serve/api_error.h"
 
+#include "base/utf8.h"
+
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,7 +16,7 @@ static const struct {
     {429, "rate_limit_error"},     {500, "server_error"},     {503, "service_unavailable_error"},
 };
 
-const char *samp_api_error_type(int http_status)
+static const char *error_type(int http_status)
 {
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (types[i].http_status == http_status) return types[i].type;
@@ -50,28 +52,6 @@ samp_status samp_api_error_from(samp_api_error *error, const char *param, const 
     return from->status;
 }
 
-/* Bytes of the well-formed UTF-8 character at text, 0 when there is none. */
-static size_t utf8_length(const unsigned char *text, size_t n)
-{
-    static const struct {
-        unsigned char first_low, first_high, second_low, second_high, length;
-    } forms[] = {
-        {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-        {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
-        {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    if (text[0] < 0x80) return 1;
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        if (text[0] < forms[i].first_low || text[0] > forms[i].first_high) continue;
-        if (n < forms[i].length) return 0;
-        if (text[1] < forms[i].second_low || text[1] > forms[i].second_high) return 0;
-        for (size_t k = 2; k < forms[i].length; k++)
-            if ((text[k] & 0xc0) != 0x80) return 0;
-        return forms[i].length;
-    }
-    return 0;
-}
-
 static void write_escaped(samp_buffer *out, unsigned char c)
 {
     static const char *const short_forms[] = {
@@ -91,9 +71,9 @@ void samp_json_write_string(samp_buffer *out, const char *text, size_t n)
     samp_buffer_append(out, "\"", 1);
     for (size_t i = 0; i < n;) {
         bool escape = bytes[i] < 0x20 || bytes[i] == '"' || bytes[i] == '\\' || bytes[i] == 0x7f;
-        size_t length = escape ? 0 : utf8_length(bytes + i, n - i);
-        if (length) {
-            i += length;
+        int length = escape ? 0 : samp_utf8_length(text + i, n - i);
+        if (length > 0) {
+            i += (size_t)length;
             continue;
         }
         samp_buffer_append(out, text + plain, i - plain);
@@ -111,7 +91,7 @@ void samp_api_error_write(const samp_api_error *error, samp_buffer *out)
 {
     samp_buffer_text(out, "{\"error\":{\"message\":");
     samp_json_write_string(out, error->message, strlen(error->message));
-    samp_buffer_printf(out, ",\"type\":\"%s\",\"param\":", samp_api_error_type(error->http_status));
+    samp_buffer_printf(out, ",\"type\":\"%s\",\"param\":", error_type(error->http_status));
     if (error->param[0])
         samp_json_write_string(out, error->param, strlen(error->param));
     else

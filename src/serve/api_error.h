@@ -28,8 +28,6 @@ samp_status samp_api_error_from(samp_api_error *error, const char *param, const 
 
 /* Appends {"error":{…}}. */
 void samp_api_error_write(const samp_api_error *error, samp_buffer *out);
-/* OpenAI's type of a status: "invalid_request_error", "rate_limit_error" … */
-const char *samp_api_error_type(int http_status);
 
 /* Appends text[0..n) as a JSON string: quotes, backslash and control bytes escaped; what is not
  * UTF-8 becomes U+FFFD. */

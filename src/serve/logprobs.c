@@ -1,6 +1,6 @@
 /* Log-probabilities as the two APIs write them, and vLLM's of the prompt. */
 #include "base/memory.h"
-#include "file/json_cursor.h"
+#include "base/utf8.h"
 #include "serve/call.h"
 #include "serve/server_internal.h"
 

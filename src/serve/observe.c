@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 void samp__observe_token(samp_server *server, samp_choice *choice)
@@ -102,11 +101,7 @@ static double resident_bytes(void)
 
 static void observe_process(const samp_server *server)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    double seconds = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-                     1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-    samp_metric_set(server->metrics, SAMP_METRIC_CPU_SECONDS, NULL, seconds);
+    samp_metric_set(server->metrics, SAMP_METRIC_CPU_SECONDS, NULL, samp_cpu_seconds());
     samp_metric_set(server->metrics, SAMP_METRIC_RESIDENT_BYTES, NULL, resident_bytes());
     samp_metric_set(server->metrics, SAMP_METRIC_OPEN_FDS, NULL, open_files());
     samp_metric_set(server->metrics, SAMP_METRIC_START_TIME, NULL, (double)server->started);

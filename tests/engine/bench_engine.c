@@ -16,7 +16,6 @@
 #include "support/tiny_session.h"
 
 #include <stdatomic.h>
-#include <sys/resource.h>
 
 enum { STREAMS_MAX = 64, PROMPT = 32, ANSWER = 32, SHARED = 1024, RUNS_MAX = 31 };
 
@@ -24,14 +23,7 @@ typedef struct times {
     double wall, cpu;
 } times;
 
-static times now(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (times){samp_clock(),
-                   (double)usage.ru_utime.tv_sec + 1e-6 * (double)usage.ru_utime.tv_usec +
-                       (double)usage.ru_stime.tv_sec + 1e-6 * (double)usage.ru_stime.tv_usec};
-}
+static times now(void) { return (times){samp_clock(), samp_cpu_seconds()}; }
 
 static times since(times start)
 {

@@ -6,7 +6,7 @@
 
 #include "model/tokenizer_data.h"
 
-#include "model/utf8.h"
+#include "base/utf8.h"
 
 enum { N_RANDOM_STRINGS = 10000 };
 
@@ -37,7 +37,7 @@ static inline void append_piece(const json_t *atoms, samp_prng *prng, samp_buffe
     uint64_t last = (uint64_t)json_integer_value(json_array_get(range, 1));
     char bytes[4];
     uint32_t code = (uint32_t)(first + samp_prng_below(prng, last - first + 1));
-    samp_buffer_append(out, bytes, samp__utf8_encode(code, bytes));
+    samp_buffer_append(out, bytes, samp_utf8_encode(code, bytes));
 }
 
 /* Replaces *out by string `index`. */
