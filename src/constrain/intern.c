@@ -85,3 +85,9 @@ void samp__intern_release(samp__intern *intern)
     samp_free(intern->table);
     *intern = (samp__intern){0};
 }
+
+int samp__compare_numbers(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}

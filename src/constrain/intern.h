@@ -26,4 +26,7 @@ uint32_t samp__intern_add(samp__intern *intern, const void *bytes, size_t length
 const void *samp__intern_get(const samp__intern *intern, uint32_t id, size_t *length);
 void samp__intern_release(samp__intern *intern);
 
+/* For qsort of uint32_t: sets are interned in ascending order. */
+int samp__compare_numbers(const void *a, const void *b);
+
 #endif

@@ -135,12 +135,6 @@ void samp__step_any(samp__machine *m, uint32_t id, uint8_t byte)
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-static int compare_ids(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
 uint32_t samp__machine_step(samp__machine *m, const uint32_t *tops, uint32_t n, uint8_t byte,
                             uint32_t *out)
 {
@@ -148,7 +142,7 @@ uint32_t samp__machine_step(samp__machine *m, const uint32_t *tops, uint32_t n, 
     m->n_out = 0;
     for (uint32_t i = 0; i < n; i++) samp__step_any(m, tops[i], byte);
     if (m->failed) return 0;
-    qsort(out, m->n_out, sizeof *out, compare_ids);
+    qsort(out, m->n_out, sizeof *out, samp__compare_numbers);
     return m->n_out;
 }
 

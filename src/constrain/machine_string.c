@@ -1,6 +1,8 @@
 /* Strings and keys: characters against patterns and lengths. */
 #include "constrain/machine.h"
 
+#include "base/utf8.h"
+
 #include <string.h>
 
 /* ---- sets of patterns ------------------------------------------------------------------------ */
@@ -215,19 +217,6 @@ void samp__begin_key(samp__machine *m, uint32_t object_id)
     samp__emit(m, &frame);
 }
 
-/* UTF-8 of a character; returns its length. */
-static size_t encode(uint32_t c, char out[4])
-{
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (size_t i = n - 1; i; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3f));
-    out[0] = (char)((n == 2 ? 0xc0 : n == 3 ? 0xe0 : 0xf0) | c);
-    return n;
-}
-
 /* The text of the key with one more character, as long as a declared name begins so. */
 static uint32_t longer_name(samp__machine *m, const samp__frame *object, uint32_t text,
                             uint32_t character)
@@ -238,7 +227,7 @@ static uint32_t longer_name(samp__machine *m, const samp__frame *object, uint32_
     const char *so_far = samp__intern_get(&m->blobs, text, &n);
     if (n + 4 > sizeof name) return 0;
     memcpy(name, so_far, n);
-    n += encode(character, name + n);
+    n += samp_utf8_encode(character, name + n);
     return samp__object_name_begins(m, object, name, n, false) ? samp__blob(m, name, n) : 0;
 }
 

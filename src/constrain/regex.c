@@ -2,18 +2,19 @@
 #include "constrain/regex_internal.h"
 
 #include "base/memory.h"
+#include "base/utf8.h"
+#include "constrain/intern.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 uint32_t samp__next_character(const char *text, size_t *at)
 {
-    const unsigned char *p = (const unsigned char *)text + *at;
-    unsigned n = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    uint32_t c = n == 1 ? p[0] : p[0] & (0xffu >> (n + 1));
-    for (unsigned i = 1; i < n; i++) c = c << 6 | (p[i] & 0x3f);
-    *at += n;
-    return c;
+    unsigned char first = (unsigned char)text[*at];
+    int n = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    uint32_t character = samp_utf8_decode(text + *at, n);
+    *at += (size_t)n;
+    return character;
 }
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
@@ -273,17 +274,11 @@ static void next_round(samp__regex *r)
     r->round = 1;
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
 uint32_t samp__regex_start(samp__regex *regex, uint32_t *set)
 {
     next_round(regex);
     uint32_t n = close_over(regex, regex->start, true, set, 0);
-    qsort(set, n, sizeof *set, compare_numbers);
+    qsort(set, n, sizeof *set, samp__compare_numbers);
     return n;
 }
 
@@ -307,7 +302,7 @@ uint32_t samp__regex_step(samp__regex *regex, const uint32_t *set, uint32_t n, u
         if (takes(regex, x, character, character))
             n_out = close_over(regex, x->a, false, out, n_out);
     }
-    qsort(out, n_out, sizeof *out, compare_numbers);
+    qsort(out, n_out, sizeof *out, samp__compare_numbers);
     return n_out;
 }
 

@@ -51,7 +51,7 @@ static samp_status negate_type(samp__shapes *s, const json_t *schema, const json
     return SAMP_OK;
 }
 
-static samp_status negate_required(const json_t *names, json_t *branches)
+static void negate_required(const json_t *names, json_t *branches)
 {
     size_t i;
     json_t *name;
@@ -59,11 +59,10 @@ static samp_status negate_required(const json_t *names, json_t *branches)
     {
         if (json_is_string(name)) json_array_append_new(branches, missing(json_string_value(name)));
     }
-    return SAMP_OK;
 }
 
 /* Some property is there and refused. */
-static samp_status negate_properties(const json_t *properties, json_t *branches)
+static void negate_properties(const json_t *properties, json_t *branches)
 {
     const char *name;
     json_t *value;
@@ -74,7 +73,6 @@ static samp_status negate_properties(const json_t *properties, json_t *branches)
                               json_pack("{s:s, s:{s:{s:O}}, s:[s]}", "type", "object", "properties",
                                         name, "not", value, "required", name));
     }
-    return SAMP_OK;
 }
 
 /* Any number but this one. */
@@ -153,26 +151,22 @@ static bool negate_bound(const char *keyword, const json_t *value, json_t *branc
     return false;
 }
 
-static samp_status negate_all(samp__shapes *s, const json_t *list, json_t *branches,
-                              samp_error *error)
+static void negate_all(const json_t *list, json_t *branches)
 {
     size_t i;
     json_t *one;
-    (void)s, (void)error;
     json_array_foreach((json_t *)list, i, one)
         json_array_append_new(branches, json_pack("{s:O}", "not", one));
-    return SAMP_OK;
 }
 
 /* All of them must fail. */
-static samp_status negate_any(const json_t *list, json_t *branches)
+static void negate_any(const json_t *list, json_t *branches)
 {
     json_t *all = json_array(), *one;
     size_t i;
     json_array_foreach((json_t *)list, i, one)
         json_array_append_new(all, json_pack("{s:O}", "not", one));
     json_array_append_new(branches, json_pack("{s:o}", "allOf", all));
-    return SAMP_OK;
 }
 
 static bool is_annotation(const char *keyword)
@@ -186,39 +180,44 @@ static bool is_annotation(const char *keyword)
     return false;
 }
 
+static samp_status negate_reference(samp__shapes *s, const json_t *schema, const char *reference,
+                                    json_t *branches, samp_error *error)
+{
+    const json_t *target = NULL;
+    SAMP_TRY(samp__schema_follow(s, schema, reference, &target, error));
+    json_array_append_new(branches, json_pack("{s:O}", "not", target));
+    return SAMP_OK;
+}
+
 static samp_status negate_keyword(samp__shapes *s, const json_t *schema, const char *keyword,
                                   json_t *value, json_t *branches, samp_error *error)
 {
-    if (is_annotation(keyword)) return SAMP_OK;
     if (!strcmp(keyword, "type")) return negate_type(s, schema, value, branches, error);
-    if (!strcmp(keyword, "required")) return negate_required(value, branches);
-    if (!strcmp(keyword, "properties")) return negate_properties(value, branches);
     if (!strcmp(keyword, "enum")) return negate_values(s, schema, value, branches, error);
-    if (!strcmp(keyword, "allOf")) return negate_all(s, value, branches, error);
-    if (!strcmp(keyword, "anyOf")) return negate_any(value, branches);
-    if (!strcmp(keyword, "$ref")) {
-        const json_t *target = NULL;
-        SAMP_TRY(samp__schema_follow(s, schema, json_string_value(value), &target, error));
-        json_array_append_new(branches, json_pack("{s:O}", "not", target));
-        return SAMP_OK;
-    }
-    if (!strcmp(keyword, "pattern") && json_is_string(value)) {
-        json_array_append_new(
-            branches, json_pack("{s:s, s:O}", "type", "string", "x-samp-forbidden-pattern", value));
-        return SAMP_OK;
-    }
-    if (negate_bound(keyword, value, branches)) return SAMP_OK;
-    if (!strcmp(keyword, "not")) {
-        json_array_append(branches, value);
-        return SAMP_OK;
-    }
+    if (!strcmp(keyword, "$ref") && json_is_string(value))
+        return negate_reference(s, schema, json_string_value(value), branches, error);
     if (!strcmp(keyword, "const")) {
         json_t *one = json_pack("[O]", value);
         samp_status status = negate_values(s, schema, one, branches, error);
         json_decref(one);
         return status;
     }
-    return cannot(s, schema, keyword, error);
+    if (!strcmp(keyword, "required"))
+        negate_required(value, branches);
+    else if (!strcmp(keyword, "properties"))
+        negate_properties(value, branches);
+    else if (!strcmp(keyword, "allOf"))
+        negate_all(value, branches);
+    else if (!strcmp(keyword, "anyOf"))
+        negate_any(value, branches);
+    else if (!strcmp(keyword, "not"))
+        json_array_append(branches, value);
+    else if (!strcmp(keyword, "pattern") && json_is_string(value))
+        json_array_append_new(
+            branches, json_pack("{s:s, s:O}", "type", "string", "x-samp-forbidden-pattern", value));
+    else if (!negate_bound(keyword, value, branches) && !is_annotation(keyword))
+        return cannot(s, schema, keyword, error);
+    return SAMP_OK;
 }
 
 samp_status samp__schema_negate(samp__shapes *s, const json_t *schema, const json_t **out,

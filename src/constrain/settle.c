@@ -48,7 +48,7 @@ samp_status samp__shape_of(samp__shapes *s, samp__conjunction conjunction, const
         SAMP_TRY(make_shape(s, conjunction, shape, error));
         s->depth = depth;
         s->list[conjunction] = shape; /* before it is settled: it may hold itself */
-        SAMP_TRY(samp__shape_settle(s, shape, error));
+        samp__shape_settle(s, shape);
     }
     *out = s->list[conjunction];
     return SAMP_OK;
@@ -94,10 +94,9 @@ static bool settle_object(samp__shapes *s, samp__object_shape *object)
     return true;
 }
 
-samp_status samp__shape_settle(samp__shapes *s, samp__shape *shape, samp_error *error)
+void samp__shape_settle(samp__shapes *s, samp__shape *shape)
 {
     uint32_t kept = 0;
-    (void)error;
     for (uint32_t i = 0; i < shape->n_arrays; i++)
         if (settle_array(s, &shape->arrays[i])) shape->arrays[kept++] = shape->arrays[i];
     shape->n_arrays = kept;
@@ -105,7 +104,6 @@ samp_status samp__shape_settle(samp__shapes *s, samp__shape *shape, samp_error *
     for (uint32_t i = 0; i < shape->n_objects; i++)
         if (settle_object(s, &shape->objects[i])) shape->objects[kept++] = shape->objects[i];
     shape->n_objects = kept;
-    return SAMP_OK;
 }
 
 /* ---- all that can be met --------------------------------------------------------------------- */

@@ -263,7 +263,7 @@ static samp_status narrow_one(samp__shapes *s, samp__shape *shape, const json_t 
     for (size_t i = 0; apart && i < n; i++)
         for (size_t k = i + 1; apart && k < n; k++) {
             SAMP_TRY(samp__shape_and(s, &shapes[i], &shapes[k], &both, error));
-            SAMP_TRY(samp__shape_settle(s, &both, error));
+            samp__shape_settle(s, &both);
             apart = samp__shape_is_empty(&both);
         }
     samp__shape all = {0};

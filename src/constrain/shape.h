@@ -115,7 +115,7 @@ samp_status samp__shape_or(samp__shapes *shapes, const samp__shape *a, const sam
                            samp__shape *out, samp_error *error);
 bool samp__shape_is_empty(const samp__shape *shape);
 /* Drops alternatives that no value can be, looking into what they must hold (settle.c). */
-samp_status samp__shape_settle(samp__shapes *shapes, samp__shape *shape, samp_error *error);
+void samp__shape_settle(samp__shapes *shapes, samp__shape *shape);
 /* One schema with all its combinations. where: its place, for messages. */
 samp_status samp__shape_expand(samp__shapes *shapes, const json_t *schema, samp__shape *out,
                                samp_error *error);

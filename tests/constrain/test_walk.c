@@ -197,6 +197,7 @@ static void test_refused(void **state)
         {"{\"pattern\": \"(?=a)\"}", SAMP_UNSUPPORTED},
         {"{\"pattern\": \"((((a{9999}){9999}){9999}){9999})\"}", SAMP_LIMIT},
         {"{\"contains\": {}}", SAMP_UNSUPPORTED},
+        {"{\"not\": {\"$ref\": 3}}", SAMP_UNSUPPORTED},
         {"{\"format\": \"nonsense\"}", SAMP_UNSUPPORTED},
         {"{\"minItems\": -1}", SAMP_INVALID},
         {"{\"required\": [\"a\"], \"additionalProperties\": false, \"type\": \"object\"}",
