@@ -16,6 +16,23 @@ static const struct {
 
 const char *samp_group_kind_name(samp_group_kind kind) { return kinds[kind].name; }
 
+samp_group_kind samp_group_kind_of(samp_role role)
+{
+    for (int kind = 0; kind < SAMP_GROUP_EMBED; kind++)
+        if (kinds[kind].roles[0] == role) return (samp_group_kind)kind;
+    return SAMP_GROUP_HEAD;
+}
+
+uint64_t samp_group_kind_cols(samp_group_kind kind, const samp_config *config)
+{
+    switch (kind) {
+    case SAMP_GROUP_O: return (uint64_t)config->n_heads * config->head_dim;
+    case SAMP_GROUP_DOWN: return config->hidden_dim;
+    case SAMP_GROUP_EMBED: return 0;
+    default: return config->dim;
+    }
+}
+
 static void fill(samp_group *group, const samp_model *model, samp_group_kind kind, uint32_t layer)
 {
     *group = (samp_group){.kind = kind, .layer = layer};

@@ -32,6 +32,10 @@ typedef struct samp_group {
 } samp_group;
 
 const char *samp_group_kind_name(samp_group_kind kind);
+/* The group a tap's input is of: the role it names is the group's first (Q, O, GATE, DOWN, HEAD). */
+samp_group_kind samp_group_kind_of(samp_role role);
+/* Columns of that input; 0 for the embedding, which multiplies nothing. */
+uint64_t samp_group_kind_cols(samp_group_kind kind, const samp_config *config);
 /* All groups of a model, layer by layer (qkv, o, gate_up, down), then embedding and head; a tied
  * model has only "head", which is the embedding too (its products are what is sensitive). A head
  * that is two weights (samp_model_cut_head) is two groups of that kind. *out is released with

@@ -52,23 +52,12 @@ struct samp_collector {
     samp_moments *const *moments; /* of the current add */
 };
 
-static samp_group_kind kind_of(samp_role role)
-{
-    switch (role) {
-    case SAMP_ROLE_Q: return SAMP_GROUP_QKV;
-    case SAMP_ROLE_O: return SAMP_GROUP_O;
-    case SAMP_ROLE_GATE: return SAMP_GROUP_GATE_UP;
-    case SAMP_ROLE_DOWN: return SAMP_GROUP_DOWN;
-    default: return SAMP_GROUP_HEAD;
-    }
-}
-
 static void read_input(void *context, const samp_backend *backend, samp_device *device,
                        samp_role role, uint32_t layer, const samp_input *input, uint32_t n)
 {
     (void)layer;
     samp_collector *c = context;
-    seen *s = &c->inputs[kind_of(role)];
+    seen *s = &c->inputs[samp_group_kind_of(role)];
     s->kind = input->kind;
     s->eps = input->eps;
     s->n = n;
@@ -94,16 +83,11 @@ samp_status samp_collector_create(samp_collector **out, const samp_config *confi
     *out = c;
     if (!c) return samp_fail(error, SAMP_NOMEM, "out of memory");
     c->pool = pool;
-    const uint64_t cols[SAMP_GROUP_KINDS] = {[SAMP_GROUP_QKV] = config->dim,
-                                             [SAMP_GROUP_O] =
-                                                 (uint64_t)config->n_heads * config->head_dim,
-                                             [SAMP_GROUP_GATE_UP] = config->dim,
-                                             [SAMP_GROUP_DOWN] = config->hidden_dim,
-                                             [SAMP_GROUP_HEAD] = config->dim};
     for (int k = 0; k < SAMP_GROUP_KINDS; k++) {
-        c->inputs[k].cols = cols[k];
-        c->inputs[k].x = samp_alloc(window, cols[k] * sizeof(float));
-        c->inputs[k].y = k == SAMP_GROUP_DOWN ? samp_alloc(window, cols[k] * sizeof(float)) : NULL;
+        uint64_t cols = samp_group_kind_cols((samp_group_kind)k, config);
+        c->inputs[k].cols = cols;
+        c->inputs[k].x = samp_alloc(window, cols * sizeof(float));
+        c->inputs[k].y = k == SAMP_GROUP_DOWN ? samp_alloc(window, cols * sizeof(float)) : NULL;
         if (!c->inputs[k].x || (k == SAMP_GROUP_DOWN && !c->inputs[k].y)) {
             samp_collector_release(c);
             *out = NULL;
@@ -143,6 +127,13 @@ SAMP_CLONES static void normalize(float *x, const float *gain, size_t n, float e
     for (size_t i = 0; i < n; i++) x[i] *= r * gain[i];
 }
 
+void samp_input_finish(samp_input_kind kind, float *x, const float *y, const float *gain,
+                       size_t cols, float eps)
+{
+    if (kind == SAMP_INPUT_SILU) gate(x, y, cols);
+    if (kind == SAMP_INPUT_NORM) normalize(x, gain, cols, eps);
+}
+
 /* Turns the tensors read into what the products multiply, token by token. */
 static void apply_prologues(void *context, unsigned thread, unsigned n_threads)
 {
@@ -154,9 +145,8 @@ static void apply_prologues(void *context, unsigned thread, unsigned n_threads)
         samp_split(s->n, 1, thread, n_threads, &begin, &end);
         for (size_t t = begin; t < end; t++) {
             float *x = s->x + t * s->cols;
-            if (s->kind == SAMP_INPUT_SILU) gate(x, s->y + t * s->cols, s->cols);
-            if (s->kind == SAMP_INPUT_NORM)
-                normalize(x, c->gains[k == SAMP_GROUP_GATE_UP], s->cols, s->eps);
+            samp_input_finish(s->kind, x, s->y ? s->y + t * s->cols : NULL,
+                              c->gains[k == SAMP_GROUP_GATE_UP], s->cols, s->eps);
         }
     }
 }

@@ -20,6 +20,11 @@ void samp_moments_release(samp_moments *moments);
 /* moment [cols] = mean of x^2. */
 void samp_moments_mean(const samp_moments *moments, float *moment);
 
+/* What the products multiply, of one token's tensors as a tap reads them: x [cols] becomes its gated product with y, or
+ * is normalized with gain [cols]; plain inputs stay. y and gain may be NULL where they do not matter. */
+void samp_input_finish(samp_input_kind kind, float *x, const float *y, const float *gain,
+                       size_t cols, float eps);
+
 /* Collects the four inputs of a layer (kinds QKV, O, GATE_UP, DOWN) and the head's. */
 typedef struct samp_collector samp_collector;
 /* window: most tokens a run. */

@@ -11,18 +11,13 @@ const char *samp__choice_finish(const samp_choice *choice)
     return samp_finish_name(choice->end.finish);
 }
 
-static bool may_call(const samp_call *call)
-{
-    return call->request.tools && call->request.tool_choice != SAMP_TOOLS_NONE;
-}
-
 size_t samp__choice_shown(const samp_choice *choice)
 {
     const samp_call *call = choice->call;
     const char *text = choice->text.data ? choice->text.data : "";
     size_t n = choice->text.length;
     if (choice->calls_seen) return choice->calls_at;
-    if (may_call(call) && !*samp_tool_opening(call->tool_style)) {
+    if (call->request.tools && !*samp_tool_opening(call->tool_style)) {
         size_t space = strspn(text, " \t\r\n");
         if (space >= n || text[space] == '{') return choice->n_shown;
     }
@@ -111,19 +106,19 @@ static void read_calls(const samp_choice *choice, samp_tool_calls *calls)
 {
     const samp_call *call = choice->call;
     *calls = (samp_tool_calls){.n_content = choice->text.length};
-    if (call->chat && may_call(call) && choice->text.length)
+    if (call->chat && call->request.tools && choice->text.length)
         samp_tool_calls_read(call->tool_style, call->request.tools, choice->text.data,
                              choice->text.length, calls);
 }
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
-static void write_chunk_end(const samp_call *call, bool last_usage, samp_buffer *out)
+static void write_chunk_end(const samp_call *call, samp_buffer *out)
 {
     if (call->request.continuous_usage) {
         samp_buffer_text(out, ",\"usage\":");
         write_usage(call, out);
-    } else if (call->request.include_usage && !last_usage)
+    } else if (call->request.include_usage)
         samp_buffer_text(out, ",\"usage\":null");
     samp_buffer_text(out, "}");
 }
@@ -135,7 +130,7 @@ void samp__answer_role(const samp_choice *choice, samp_buffer *out)
                        ",\"choices\":[{\"index\":%u,\"delta\":{\"role\":\"assistant\","
                        "\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]",
                        choice->index);
-    write_chunk_end(choice->call, false, out);
+    write_chunk_end(choice->call, out);
 }
 
 void samp__answer_chunk(const samp_choice *choice, size_t shown, bool last, samp_buffer *out)
@@ -173,7 +168,7 @@ void samp__answer_chunk(const samp_choice *choice, size_t shown, bool last, samp
         write_ids(&choice->ids, out);
     }
     samp_buffer_text(out, "}]");
-    write_chunk_end(call, false, out);
+    write_chunk_end(call, out);
     json_decref(calls.calls);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "plan/moments.h"
 #include "quantize/input_fingerprint.h"
 
 #include <math.h>
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TOKENS_MAX = 8, TOKENS_ENOUGH = 256, BYTES_MAX = 32 << 20, KINDS = 4 };
+enum { TOKENS_MAX = 8, TOKENS_ENOUGH = 256, BYTES_MAX = 32 << 20, KINDS = SAMP_GROUP_EMBED };
 
 static const double share_of_time = 0.005, remembered_tokens = 8192, outlier_sigmas = 6;
 
@@ -63,34 +64,37 @@ static samp_status read_gains(samp_drift *d, samp_model *model, samp_error *erro
     return read_gain(model, SAMP_ROLE_FINAL_NORM, 0, &d->gains[2 * d->n_layers], error);
 }
 
+static samp_group_kind kind_at(const samp_drift *d, size_t i)
+{
+    return i == d->n - 1 ? SAMP_GROUP_HEAD : (samp_group_kind)(i % KINDS);
+}
+
 static void name_groups(samp_drift *d, const samp_config *config)
 {
-    static const char *const kinds[KINDS] = {"qkv", "o", "gate_up", "down"};
-    uint64_t attended = (uint64_t)config->n_heads * config->head_dim;
     for (size_t i = 0; i < d->n; i++) {
         watched *w = &d->groups[i];
-        unsigned layer = (unsigned)(i / KINDS), kind = i % KINDS;
-        if (i == d->n - 1) {
-            snprintf(w->name, sizeof w->name, "head");
-            w->cols = config->dim;
-            w->gain = d->gains[2 * d->n_layers];
-            continue;
-        }
-        snprintf(w->name, sizeof w->name, "layers.%u.%s", layer, kinds[kind]);
-        w->cols = kind == 1 ? attended : kind == 3 ? config->hidden_dim : config->dim;
-        w->gain = kind == 0 ? d->gains[2 * layer] : kind == 2 ? d->gains[2 * layer + 1] : NULL;
+        samp_group_kind kind = kind_at(d, i);
+        unsigned layer = (unsigned)(i / KINDS);
+        w->cols = samp_group_kind_cols(kind, config);
+        if (kind == SAMP_GROUP_HEAD)
+            snprintf(w->name, sizeof w->name, "%s", samp_group_kind_name(kind));
+        else
+            snprintf(w->name, sizeof w->name, "layers.%u.%s", layer, samp_group_kind_name(kind));
+        if (kind == SAMP_GROUP_QKV || kind == SAMP_GROUP_HEAD) w->gain = d->gains[2 * layer];
+        if (kind == SAMP_GROUP_GATE_UP) w->gain = d->gains[2 * layer + 1];
     }
 }
 
 static samp_status make_room(samp_drift *d, samp_error *error)
 {
     uint64_t floats = 0;
-    for (size_t i = 0; i < d->n; i++) floats += d->groups[i].cols * (i % KINDS == 3 ? 2 : 1);
+    for (size_t i = 0; i < d->n; i++)
+        floats += d->groups[i].cols * (kind_at(d, i) == SAMP_GROUP_DOWN ? 2 : 1);
     uint64_t tokens = BYTES_MAX / (floats * sizeof(float) + 1);
     d->n_tokens = tokens < 1 ? 1 : tokens > TOKENS_MAX ? TOKENS_MAX : (uint32_t)tokens;
     for (size_t i = 0; i < d->n; i++) {
         watched *w = &d->groups[i];
-        bool gated = i % KINDS == 3 && i != d->n - 1;
+        bool gated = kind_at(d, i) == SAMP_GROUP_DOWN;
         w->x = samp_alloc(w->cols, d->n_tokens * sizeof *w->x);
         if (gated) w->y = samp_alloc(w->cols, d->n_tokens * sizeof *w->y);
         if (!w->x || (gated && !w->y))
@@ -146,13 +150,8 @@ void samp_drift_release(samp_drift *d)
 
 static watched *group_of(samp_drift *d, samp_role role, uint32_t layer)
 {
-    switch (role) {
-    case SAMP_ROLE_Q: return &d->groups[KINDS * layer];
-    case SAMP_ROLE_O: return &d->groups[KINDS * layer + 1];
-    case SAMP_ROLE_GATE: return &d->groups[KINDS * layer + 2];
-    case SAMP_ROLE_DOWN: return &d->groups[KINDS * layer + 3];
-    default: return &d->groups[d->n - 1];
-    }
+    samp_group_kind kind = samp_group_kind_of(role);
+    return &d->groups[kind == SAMP_GROUP_HEAD ? d->n - 1 : KINDS * layer + kind];
 }
 
 static void take_input(void *context, const samp_backend *backend, samp_device *device,
@@ -172,19 +171,6 @@ static void take_input(void *context, const samp_backend *backend, samp_device *
 samp_tap samp_drift_tap(samp_drift *drift)
 {
     return drift ? (samp_tap){.input = take_input, .context = drift} : (samp_tap){0};
-}
-
-/* What the product multiplies, made of what the tap read. */
-static void finish_input(const watched *w, float *x, const float *y)
-{
-    double sum = 0;
-    if (w->kind == SAMP_INPUT_SILU) {
-        for (uint64_t k = 0; k < w->cols; k++) x[k] = x[k] / (1.0f + expf(-x[k])) * y[k];
-    } else if (w->kind == SAMP_INPUT_NORM && w->gain) {
-        for (uint64_t k = 0; k < w->cols; k++) sum += (double)x[k] * x[k];
-        float r = 1.0f / sqrtf((float)(sum / (double)w->cols) + w->eps);
-        for (uint64_t k = 0; k < w->cols; k++) x[k] *= r * w->gain[k];
-    }
 }
 
 static void add_token(watched *w, const float *x)
@@ -221,7 +207,8 @@ static void add_step(samp_drift *d)
         watched *w = &d->groups[i];
         for (uint32_t t = 0; w->known && t < w->n; t++) {
             float *x = w->x + t * w->cols;
-            finish_input(w, x, w->y ? w->y + t * w->cols : NULL);
+            samp_input_finish(w->kind, x, w->y ? w->y + t * w->cols : NULL, w->gain, w->cols,
+                              w->eps);
             add_token(w, x);
         }
         if (w->n > seen) seen = w->n;

@@ -62,6 +62,5 @@ void samp__route_page_status(samp_server *server, samp_http_exchange *exchange)
     number(&body, "resident_bytes", samp_metric_value(m, SAMP_METRIC_RESIDENT_BYTES, NULL));
     write_drift(server, &body);
     samp_buffer_text(&body, "}");
-    samp_http_respond(exchange, 200, "application/json", body.data, body.length);
-    samp_buffer_release(&body);
+    samp__respond_body(exchange, "application/json", &body);
 }

@@ -22,14 +22,14 @@ void samp__respond_error(samp_http_exchange *exchange, const samp_api_error *err
     samp_buffer_release(&body);
 }
 
-static void respond_json(samp_http_exchange *exchange, int status, samp_buffer *body)
+void samp__respond_body(samp_http_exchange *exchange, const char *content_type, samp_buffer *body)
 {
     samp_api_error error;
     if (body->failed) {
         samp_api_fail(&error, 503, NULL, NULL, "out of memory for the answer");
         samp__respond_error(exchange, &error);
     } else
-        samp_http_respond(exchange, status, "application/json", body->data, body->length);
+        samp_http_respond(exchange, 200, content_type, body->data, body->length);
     samp_buffer_release(body);
 }
 
@@ -93,7 +93,7 @@ static void get_models(samp_server *server, samp_http_exchange *exchange,
     samp_buffer_text(&body, "{\"object\":\"list\",\"data\":[");
     write_model(server, &body);
     samp_buffer_text(&body, "]}");
-    respond_json(exchange, 200, &body);
+    samp__respond_body(exchange, "application/json", &body);
 }
 
 static void get_model(samp_server *server, samp_http_exchange *exchange,
@@ -110,7 +110,7 @@ static void get_model(samp_server *server, samp_http_exchange *exchange,
     }
     samp_buffer body = {0};
     write_model(server, &body);
-    respond_json(exchange, 200, &body);
+    samp__respond_body(exchange, "application/json", &body);
 }
 
 static void get_metrics(samp_server *server, samp_http_exchange *exchange,
@@ -120,12 +120,7 @@ static void get_metrics(samp_server *server, samp_http_exchange *exchange,
     samp_buffer body = {0};
     samp__observe_now(server);
     samp_metrics_write(server->metrics, &body);
-    if (body.failed)
-        respond_json(exchange, 503, &body);
-    else
-        samp_http_respond(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", body.data,
-                          body.length);
-    samp_buffer_release(&body);
+    samp__respond_body(exchange, "text/plain; version=0.0.4; charset=utf-8", &body);
 }
 
 static void get_page(samp_server *server, samp_http_exchange *exchange,

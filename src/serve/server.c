@@ -22,11 +22,17 @@ const char *samp_server_about(const samp_server *server) { return server->about;
 
 /* ---- signals --------------------------------------------------------------------------------- */
 
-static void sleep_seconds(const samp_server *server, double seconds)
+/* Waits until `end`, a second signal, or, where `idle` is given, until that says so. */
+static void wait_until(samp_server *server, double end, bool (*idle)(samp_server *server))
 {
-    double end = samp_clock() + seconds;
-    struct timespec moment = {.tv_nsec = 50000000};
-    while (samp_clock() < end && atomic_load(&server->n_signals) < 2) nanosleep(&moment, NULL);
+    struct timespec moment = {.tv_nsec = 5000000};
+    while (samp_clock() < end && atomic_load(&server->n_signals) < 2 && !(idle && idle(server)))
+        nanosleep(&moment, NULL);
+}
+
+static bool nothing_is_prepared(samp_server *server)
+{
+    return samp_prepare_is_idle(server->prepare);
 }
 
 /* On a thread of its own: not ready at once, new work for a while yet (load balancers need it to
@@ -36,14 +42,11 @@ static void *drain(void *context)
     samp_server *server = context;
     const samp_server_options *options = server->options;
     atomic_store(&server->state, SAMP_SERVER_DRAINING);
-    sleep_seconds(server, options->drain_delay_s);
+    wait_until(server, samp_clock() + options->drain_delay_s, NULL);
     atomic_store(&server->refusing, true);
     double end = samp_clock() + options->drain_s;
     /* What was let in before is submitted first: the engine refuses once it drains. */
-    struct timespec moment = {.tv_nsec = 5000000};
-    while (!samp_prepare_is_idle(server->prepare) && samp_clock() < end &&
-           atomic_load(&server->n_signals) < 2)
-        nanosleep(&moment, NULL);
+    wait_until(server, end, nothing_is_prepared);
     bool empty = false;
     while (!empty && samp_clock() < end && atomic_load(&server->n_signals) < 2)
         empty = samp_engine_drain(server->engine, 0.2);

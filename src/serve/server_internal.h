@@ -65,6 +65,8 @@ void samp__route_metrics(void *context, samp_http_exchange *exchange,
 void samp__write_http_error(int status, const char *reason, samp_buffer *body);
 /* Answers with an error object, Retry-After and WWW-Authenticate where they belong. */
 void samp__respond_error(samp_http_exchange *exchange, const samp_api_error *error);
+/* Answers 200 with a body that was written, or 503 when memory ran out for it; releases it. */
+void samp__respond_body(samp_http_exchange *exchange, const char *content_type, samp_buffer *body);
 /* The small built-in page, its numbers as JSON (page.c). */
 void samp__route_page(samp_server *server, samp_http_exchange *exchange);
 void samp__route_page_status(samp_server *server, samp_http_exchange *exchange);

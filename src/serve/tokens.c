@@ -8,10 +8,9 @@
 static void respond(samp_http_exchange *exchange, samp_buffer *body, const samp_api_error *error)
 {
     if (error->http_status)
-        samp__respond_error(exchange, error);
+        samp__respond_error(exchange, error); /* nothing was written */
     else
-        samp_http_respond(exchange, 200, "application/json", body->data, body->length);
-    samp_buffer_release(body);
+        samp__respond_body(exchange, "application/json", body);
 }
 
 static void write_tokens(const samp_server *server, const samp_tokens *tokens, bool strings,
