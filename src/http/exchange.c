@@ -23,7 +23,6 @@ samp_http_exchange *samp__http_exchange_create(samp_http_connection *connection,
     samp_http_exchange *exchange = samp_alloc(1, sizeof *exchange);
     if (!exchange) return NULL;
     exchange->server = server;
-    exchange->address = (size_t)(listener - server->listeners);
     exchange->connection = connection;
     exchange->began = samp_clock();
     exchange->reason = "";
@@ -182,18 +181,9 @@ const samp_http_request *samp_http_exchange_request(const samp_http_exchange *ex
     return &exchange->request;
 }
 
-const char *samp_http_exchange_peer(const samp_http_exchange *exchange) { return exchange->peer; }
-
-size_t samp_http_exchange_address(const samp_http_exchange *exchange) { return exchange->address; }
-
 bool samp_http_exchange_gone(const samp_http_exchange *exchange)
 {
     return atomic_load_explicit(&exchange->gone, memory_order_relaxed);
-}
-
-size_t samp_http_exchange_waiting(const samp_http_exchange *exchange)
-{
-    return atomic_load_explicit(&exchange->waiting, memory_order_relaxed);
 }
 
 void samp_http_on_close(samp_http_exchange *exchange, samp_http_closed *callback, void *context)

@@ -45,7 +45,6 @@ typedef enum samp__http_answer {
 
 struct samp_http_exchange {
     samp_http_server *server;
-    size_t address; /* number of the listener it came by */
     char peer[SAMP__HTTP_PEER_BYTES];
     samp_http_request request; /* written before the handler sees it, then only read */
     _Atomic unsigned users;    /* holders; the loop is one until the handler has returned */

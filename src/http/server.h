@@ -128,13 +128,8 @@ void samp_http_server_counters(const samp_http_server *server, samp_http_counter
 samp_http_exchange *samp_http_exchange_retain(samp_http_exchange *exchange); /* returns exchange */
 void samp_http_exchange_release(samp_http_exchange *exchange);
 const samp_http_request *samp_http_exchange_request(const samp_http_exchange *exchange);
-const char *samp_http_exchange_peer(const samp_http_exchange *exchange);
-/* Which of options.addresses it came by. */
-size_t samp_http_exchange_address(const samp_http_exchange *exchange);
 /* The client left, or was cut; a cheap look for loops that make tokens. */
 bool samp_http_exchange_gone(const samp_http_exchange *exchange);
-/* Bytes the client has not taken yet. */
-size_t samp_http_exchange_waiting(const samp_http_exchange *exchange);
 /* callback(context, outcome) is called exactly once, on the loop thread, when the exchange ends:
  * complete or not. Whoever holds the exchange may still hold it then. Loop thread, in the handler.
  */
