@@ -26,8 +26,7 @@ const char *samp_finish_name(samp_finish finish)
 
 /* ---- the thread ---- */
 
-/* Makes the counters visible, and says when nothing is left. */
-static void publish(samp_engine *engine)
+void samp__publish(samp_engine *engine)
 {
     samp_engine_stats *counts = &engine->counts;
     counts->kv_blocks = samp_session_context(engine->session) / SAMP_KV_BLOCK;
@@ -60,10 +59,10 @@ static void *run_engine(void *context)
         samp__admit(engine);
         samp__plan(engine);
         if (engine->n_fed > 0) samp__step(engine);
-        publish(engine);
+        samp__publish(engine);
     }
     samp__abort_all(engine);
-    publish(engine);
+    samp__publish(engine);
     return NULL;
 }
 
@@ -141,7 +140,7 @@ static samp_status open_parts(samp_engine *engine, samp_model *model, samp_error
 static samp_status start_thread(samp_engine *engine, samp_error *error)
 {
     sigset_t all, before;
-    publish(engine);
+    samp__publish(engine);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failure = pthread_create(&engine->thread, NULL, run_engine, engine);

@@ -200,7 +200,7 @@ typedef struct samp_engine_stats {
     uint64_t refused_requests, refused_tokens; /* by max_queue, by max_queue_tokens */
 } samp_engine_stats;
 
-/* A snapshot, as of the last step. */
+/* A snapshot, as of the last step; a request whose end was called is in it. */
 void samp_engine_stats_read(samp_engine *engine, samp_engine_stats *out);
 
 #endif

@@ -81,6 +81,11 @@ struct samp_engine {
     samp_engine_stats counts;
 };
 
+/* ---- engine.c ---- */
+
+/* Makes the counters visible, and says when no job is left. */
+void samp__publish(samp_engine *engine);
+
 /* ---- job.c ---- */
 
 /* Everything a request can be refused for, whatever the queue looks like. */

@@ -253,7 +253,8 @@ void samp__job_end(samp_engine *engine, samp__job *job)
     job->end.status = job->error.status;
     job->end.message = job->error.message;
     engine->counts.ended[job->end.finish]++;
-    engine->n_ended++;
+    samp__publish(engine); /* who is told of the end finds it counted */
     job->ask.sink.end(job->ask.sink.context, &job->end);
+    engine->n_ended++;
     samp__job_release(job);
 }

@@ -116,7 +116,8 @@ static void test_blocks_are_free(void **state)
 typedef struct self_cutting {
     samp_engine *engine;
     record record;
-    atomic_ullong id; /* 0 = not known yet */
+    samp_engine_stats stats; /* when the end was told */
+    atomic_ullong id;        /* 0 = not known yet */
 } self_cutting;
 
 static bool cut_yourself(void *context, const samp_token_event *event)
@@ -132,7 +133,9 @@ static bool cut_yourself(void *context, const samp_token_event *event)
 
 static void end_of_self_cutting(void *context, const samp_end *end)
 {
-    record_end(&((self_cutting *)context)->record, end);
+    self_cutting *self = context;
+    self->stats = stats_of(self->engine);
+    record_end(&self->record, end);
 }
 
 /* Also while guesses are being taken: none after the fifth is given. */
@@ -149,6 +152,9 @@ static void test_from_the_sink(void **state)
     await(&self.record);
     assert_int_equal(self.record.n_tokens, 5);
     assert_int_equal(self.record.end.finish, SAMP_FINISH_ABORT);
+    assert_int_equal(self.stats.ended[SAMP_FINISH_ABORT], 1);
+    assert_int_equal(self.stats.generated_tokens, 5);
+    assert_int_equal(self.stats.kv_used, 0);
     finish_engine(engine);
 }
 
