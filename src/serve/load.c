@@ -53,20 +53,17 @@ static samp_status verify(const samp_server *server, samp_error *error)
 
 /* ---- parts ----------------------------------------------------------------------------------- */
 
-static void describe(samp_server *server, const samp_model *model)
+static void describe(samp_server *server, const samp_model *model, const samp_about *about)
 {
-    samp_about about;
-    samp_about_model(model, &about);
     const samp_weight_ref *first = samp_model_weight(model, SAMP_ROLE_Q, 0);
     snprintf(server->quantization_level, sizeof server->quantization_level, "%s",
-             about.quant_type[0] ? about.quant_type : first->format->name);
+             about->quant_type[0] ? about->quant_type : first->format->name);
     const char *digest = "";
-    samp_json_string(about.manifest, "manifest_sha256", false, &digest, "samp.json", NULL);
+    samp_json_string(about->manifest, "manifest_sha256", false, &digest, "samp.json", NULL);
     snprintf(server->fingerprint, sizeof server->fingerprint, "samp-%.16s",
              digest[0] ? digest : "unsealed");
     snprintf(server->about, sizeof server->about, "%.200s, %s, %.1f MB of weights",
-             server->model_name, server->quantization_level, (double)about.weight_bytes / 1e6);
-    samp_about_release(&about);
+             server->model_name, server->quantization_level, (double)about->weight_bytes / 1e6);
 }
 
 static samp_status open_chat(samp_server *server, samp_error *error)
@@ -99,17 +96,8 @@ static size_t end_tokens(const samp_server *server, const samp_config *config, i
     return n;
 }
 
-static samp_status open_drift(samp_server *server, samp_model *model, samp_error *error)
-{
-    samp_about about;
-    samp_about_model(model, &about);
-    samp_status status =
-        samp_drift_create(&server->drift, model, about.manifest, server->metrics, error);
-    samp_about_release(&about);
-    return status;
-}
-
-static samp_status open_engine(samp_server *server, samp_model *model, samp_error *error)
+static samp_status open_engine(samp_server *server, samp_model *model, const samp_about *about,
+                               samp_error *error)
 {
     int32_t ends[ENDS_MAX];
     samp_engine_options options = server->options->engine;
@@ -119,7 +107,7 @@ static samp_status open_engine(samp_server *server, samp_model *model, samp_erro
     options.session.progress = server->progress;
     options.stepped = samp__observe_step;
     options.context = server;
-    SAMP_TRY(open_drift(server, model, error));
+    SAMP_TRY(samp_drift_create(&server->drift, model, about->manifest, server->metrics, error));
     options.session.tap = samp_drift_tap(server->drift);
     SAMP_TRY(samp_constrain_vocabulary_create(&server->vocabulary, server->tokenizer,
                                               config->vocab_size, ends, options.n_eos_tokens,
@@ -228,8 +216,11 @@ static samp_status load(samp_server *server, samp_error *error)
     SAMP_TRY(open_chat(server, error));
     SAMP_TRY(read_defaults(server, error));
     SAMP_TRY(samp_model_open(&model, server->options->folder, error));
-    describe(server, model);
-    samp_status status = open_engine(server, model, error);
+    samp_about about;
+    samp_about_model(model, &about);
+    describe(server, model, &about);
+    samp_status status = open_engine(server, model, &about, error);
+    samp_about_release(&about);
     samp_model_close(model);
     if (status != SAMP_OK) return status;
     return answer_once(server, error);
