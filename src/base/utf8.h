@@ -15,5 +15,7 @@ uint32_t samp_utf8_decode(const char *p, int length);
 size_t samp_utf8_encode(uint32_t code, char out[4]);
 /* n bytes are well-formed UTF-8 (no overlong forms, no surrogates, at most U+10FFFF). */
 bool samp_utf8_valid(const char *text, size_t n);
+/* Characters of well-formed UTF-8; of other bytes, those that continue none. */
+size_t samp_utf8_count(const char *text, size_t n);
 
 #endif

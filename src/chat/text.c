@@ -39,12 +39,7 @@ uint32_t samp__code_at(samp__text text, size_t at)
     return samp_utf8_decode(text.bytes + at, (int)samp__character_bytes(text.bytes[at]));
 }
 
-uint32_t samp__characters(samp__text text)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < text.n; i++) count += ((unsigned char)text.bytes[i] & 0xc0) != 0x80;
-    return count;
-}
+uint32_t samp__characters(samp__text text) { return (uint32_t)samp_utf8_count(text.bytes, text.n); }
 
 bool samp__is_space(uint32_t code)
 {

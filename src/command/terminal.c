@@ -2,6 +2,7 @@
 #include "command/terminal.h"
 
 #include "base/memory.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,12 +67,7 @@ void samp_meter_stop(samp_meter *meter)
 }
 
 /* Columns a UTF-8 text takes, one a code point: enough for the units and dashes printed here. */
-static size_t width_of(const char *text)
-{
-    size_t width = 0;
-    for (; *text; text++) width += ((unsigned char)*text & 0xc0) != 0x80;
-    return width;
-}
+static size_t width_of(const char *text) { return samp_utf8_count(text, strlen(text)); }
 
 void samp_table_row(samp_table *table, size_t n, const char *const *cells)
 {

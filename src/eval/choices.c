@@ -1,14 +1,11 @@
 /* Answers and tallies. */
 #include "eval/choices.h"
 
+#include "base/utf8.h"
+
 #include <string.h>
 
-static size_t characters(const char *text)
-{
-    size_t n = 0;
-    for (; *text; text++) n += (*text & 0xC0) != 0x80; /* not a continuation byte of UTF-8 */
-    return n;
-}
+static size_t characters(const char *text) { return samp_utf8_count(text, strlen(text)); }
 
 static samp_status answer_question(samp_scorer *scorer, const samp_question *question,
                                    const char *preamble, samp_answer *answer, samp_error *error)

@@ -1,7 +1,7 @@
 /* A CSV reader: one pass over text in memory, fields copied without their quotes. */
 #include "eval/csv.h"
 
-#include "file/json_cursor.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

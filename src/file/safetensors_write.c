@@ -1,6 +1,6 @@
 /* safetensors, writing: the header for tensors whose names, types and shapes are known. The caller
  * writes it and then each tensor's data at the offset it was told, in any order. */
-#include "file/json_cursor.h"
+#include "base/utf8.h"
 #include "file/names.h"
 #include "file/safetensors_internal.h"
 

@@ -5,7 +5,7 @@
 #include "http/head.h"
 
 #include "base/memory.h"
-#include "file/json_cursor.h"
+#include "base/utf8.h"
 #include "http/syntax.h"
 
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "plan/sample_record.h"
 
 #include "base/memory.h"
-#include "file/json_cursor.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,17 +1,11 @@
 /* What the engine tells of a choice: tokens become text, text becomes chunks; stop strings end it.
  * All on the engine's thread. */
+#include "base/utf8.h"
 #include "serve/call.h"
 #include "serve/server_internal.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static size_t count_characters(const char *text, size_t n)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) count += (text[i] & 0xc0) != 0x80;
-    return count;
-}
 
 /* Looks for stop strings in what was added, the echoed prompt left out; true when the choice is at
  * its end. */
@@ -58,7 +52,7 @@ static bool take_token(void *context, const samp_token_event *event)
     samp_error ignored;
     samp__observe_token(call->server, choice);
     size_t before = choice->text.length;
-    if (choice->ids.count == 0) choice->n_characters = count_characters(choice->text.data, before);
+    if (choice->ids.count == 0) choice->n_characters = samp_utf8_count(choice->text.data, before);
     if (!event->stops || (call->request.include_stop && !call->request.skip_special_tokens))
         samp_detokenize(tokenizer, &choice->detokenizer, event->token,
                         !call->request.skip_special_tokens, &choice->text);
@@ -69,7 +63,7 @@ static bool take_token(void *context, const samp_token_event *event)
     if (choice->failed) return false;
     if (choice->text.length > before)
         choice->n_characters +=
-            count_characters(choice->text.data + before, choice->text.length - before);
+            samp_utf8_count(choice->text.data + before, choice->text.length - before);
     bool stop = choice->text.length > before && call->stops.n && look_for_stops(choice);
     if (call->streaming && !stop && !event->stops) send_new(choice);
     return !stop;
@@ -86,7 +80,7 @@ static void take_prompt(void *context, const samp_token_event *event)
     if (!samp__choice_keep_scored(choice, event, choice->n_characters)) choice->failed = true;
     samp_detokenize(call->server->tokenizer, &choice->echoed, event->token,
                     !call->request.skip_special_tokens, &piece);
-    choice->n_characters += count_characters(piece.data, piece.length);
+    choice->n_characters += samp_utf8_count(piece.data, piece.length);
     samp_buffer_release(&piece);
 }
 
