@@ -182,7 +182,7 @@ static void print_profile(const doctor_options *o, const samp_hardware *hardware
 /* "here" of "profiles/here.json". */
 static void name_of(const char *path, char out[64])
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *name = samp_path_name(path);
     size_t n = strlen(name);
     if (n > 5 && strcmp(name + n - 5, ".json") == 0) n -= 5;
     snprintf(out, 64, "%.*s", (int)(n < 63 ? n : 63), n ? name : "machine");

@@ -33,8 +33,7 @@ int samp__html_stratum(html_gather *g, const char *name)
 
 void samp_stratum_of_path(const char *path, char *out, size_t n)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    const char *dot = strrchr(name, '.');
+    const char *name = samp_path_name(path), *dot = strrchr(name, '.');
     snprintf(out, n, "%.*s", dot && dot != name ? (int)(dot - name) : (int)strlen(name), name);
 }
 

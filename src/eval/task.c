@@ -230,16 +230,10 @@ static samp_status read_json_lines(reading *r, const samp_buffer *text, size_t l
 
 /* ---- files ---- */
 
-static const char *file_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 samp_status samp_task_subject(const char *path, char *out, size_t n, samp_error *error)
 {
     static const char *const ends[] = {"_test", "_dev", "_validation", "_val", "_train"};
-    const char *name = file_name(path);
+    const char *name = samp_path_name(path);
     size_t length = strcspn(name, ".");
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         size_t end = strlen(ends[i]);
@@ -260,7 +254,7 @@ samp_status samp_task_read(samp_task *task, const char *path, size_t max, samp_e
     samp_buffer text = {0};
     reading r = {.task = task, .path = path, .subject = subject, .before = task->n};
     size_t before = task->n, last = max && max < SIZE_MAX - before ? before + max : SIZE_MAX;
-    const char *dot = strrchr(file_name(path), '.');
+    const char *dot = strrchr(samp_path_name(path), '.');
     bool csv = dot && strcmp(dot, ".csv") == 0;
     if (!csv && !(dot && (strcmp(dot, ".jsonl") == 0 || strcmp(dot, ".json") == 0)))
         return samp_fail(error, SAMP_UNSUPPORTED,

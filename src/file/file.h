@@ -45,6 +45,10 @@ samp_status samp_file_copy(const char *from, const char *to, samp_error *error);
 /* out = folder + "/" + name; SAMP_LIMIT when longer than n. */
 samp_status samp_path_join(char *out, size_t n, const char *folder, const char *name,
                            samp_error *error);
+/* The last part of a path: "b" of "a/b", "" of "a/". */
+const char *samp_path_name(const char *path);
+/* out = what comes before it: "a" of "a/b", "." of "b", "/" of "/b"; SAMP_LIMIT when longer than n. */
+samp_status samp_path_folder(char *out, size_t n, const char *path, samp_error *error);
 /* pread and pwrite that go on until all n bytes are done, after signals and short turns too. They
  * return the bytes done; fewer than n: errno says why, and is 0 where a file ended. */
 uint64_t samp_pread(int fd, void *out, uint64_t n, uint64_t offset);

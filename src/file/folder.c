@@ -21,6 +21,22 @@ samp_status samp_path_join(char *out, size_t n, const char *folder, const char *
                      name, folder, n);
 }
 
+const char *samp_path_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+samp_status samp_path_folder(char *out, size_t n, const char *path, samp_error *error)
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = !slash || slash == path ? 1 : (size_t)(slash - path);
+    if (length >= n) return samp_fail(error, SAMP_LIMIT, "the path %.200s… is too long", path);
+    memcpy(out, slash ? path : ".", length);
+    out[length] = '\0';
+    return SAMP_OK;
+}
+
 bool samp_is_folder(const char *path)
 {
     struct stat info;

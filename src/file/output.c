@@ -97,22 +97,10 @@ samp_status samp_output_write(samp_output *output, const void *bytes, uint64_t n
     return samp_output_write_at(output, output->end, bytes, n, error);
 }
 
-/* Folder of path into out: "." for a bare name, "/" at the root. */
-static samp_status folder_of(const char *path, char *out, size_t n, samp_error *error)
-{
-    const char *slash = strrchr(path, '/');
-    size_t length = slash ? (size_t)(slash - path) : 0;
-    if (length >= n) return samp_fail(error, SAMP_LIMIT, "the path %.200s… is too long", path);
-    memcpy(out, path, length);
-    out[length] = '\0';
-    if (length == 0) snprintf(out, n, "%s", slash ? "/" : ".");
-    return SAMP_OK;
-}
-
 samp_status samp_output_commit(samp_output *output, samp_error *error)
 {
     char folder[4096];
-    samp_status status = folder_of(output->path, folder, sizeof folder, error);
+    samp_status status = samp_path_folder(folder, sizeof folder, output->path, error);
     if (status == SAMP_OK && fsync(output->fd) != 0)
         status = samp_fail_errno(error, "making %s durable failed", output->temporary);
     if (status == SAMP_OK) {

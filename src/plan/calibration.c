@@ -25,9 +25,8 @@ typedef struct loader {
 
 samp_status samp_fingerprint_path(char *out, size_t n, const char *path, samp_error *error)
 {
-    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
-    if (dot && (slash ? dot <= slash + 1 : dot == path)) dot = NULL;
-    size_t stem = dot ? (size_t)(dot - path) : strlen(path);
+    const char *name = samp_path_name(path), *dot = strrchr(name, '.');
+    size_t stem = dot && dot != name ? (size_t)(dot - path) : strlen(path);
     int length = snprintf(out, n, "%.*s.fingerprint.json", (int)stem, path);
     if (length < 0 || (size_t)length >= n)
         return samp_fail(error, SAMP_LIMIT, "the path %.64s… is too long", path);

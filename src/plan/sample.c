@@ -41,16 +41,6 @@ static uint64_t expected_records(const samp_log_options *logs)
     return bytes / 64 + 1;
 }
 
-static samp_status folder_of(const char *path, char *out, size_t n, samp_error *error)
-{
-    const char *slash = strrchr(path, '/');
-    size_t length = !slash ? 1 : slash == path ? 1 : (size_t)(slash - path);
-    if (length >= n) return samp_fail(error, SAMP_LIMIT, "the path %.64s… is too long", path);
-    memcpy(out, slash ? path : ".", length);
-    out[length] = '\0';
-    return SAMP_OK;
-}
-
 /* Marks as many of n_records as fit into max_bytes. */
 static samp_status choose(sampling *s, samp_error *error)
 {
@@ -115,12 +105,6 @@ static samp_status collect(sampling *s, samp_error *error)
     return SAMP_OK;
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* One line of the sample, counted. */
 static samp_status write_record(sampling *s, const samp_candidate *candidate, samp_output *output,
                                 samp_error *error)
@@ -137,7 +121,7 @@ static samp_status write_record(sampling *s, const samp_candidate *candidate, sa
     json_t *record = json_pack("{s:s%,s:s,s:s,s:s,s:I}", "text", text->data, text->length,
                                "stratum", report->traffic.strata[candidate->stratum].name,
                                "language", samp_language_name((samp_language)candidate->language),
-                               "source", base_name(s->options->logs.logs[candidate->log]),
+                               "source", samp_path_name(s->options->logs.logs[candidate->log]),
                                "source_line", (json_int_t)candidate->line);
     char *dumped = record ? json_dumps(record, JSON_COMPACT) : NULL;
     json_decref(record);
@@ -198,7 +182,7 @@ static samp_status run(sampling *s, samp_error *error)
 {
     const samp_sample_options *o = s->options;
     char folder[4096];
-    SAMP_TRY(folder_of(o->out_path, folder, sizeof folder, error));
+    SAMP_TRY(samp_path_folder(folder, sizeof folder, o->out_path, error));
     /* Twice as many candidates as the largest stratum can need: length classes and near duplicates
      * leave some out. */
     SAMP_TRY(samp_reservoir_init(s->reservoir, folder, 2 * o->n_records, o->seed,
@@ -277,7 +261,7 @@ json_t *samp_sample_fingerprint(const samp_sample_options *options,
     const samp_log_counts *counts = &report->traffic.counts;
     json_t *sources = json_array();
     for (size_t i = 0; i < options->logs.n_logs; i++)
-        json_array_append_new(sources, json_string(base_name(options->logs.logs[i])));
+        json_array_append_new(sources, json_string(samp_path_name(options->logs.logs[i])));
     json_t *lines =
         json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "lines", (json_int_t)counts->lines, "bytes",
                   (json_int_t)counts->bytes, "seen", (json_int_t)counts->records, "malformed",
@@ -286,7 +270,7 @@ json_t *samp_sample_fingerprint(const samp_sample_options *options,
                   (json_int_t)counts->truncated);
     return json_pack(
         "{s:i,s:s,s:s,s:I,s:o,s:s*,s:s*,s:o,s:I,s:b,s:I,s:I,s:I,s:o,s:o,s:s}", "schema_version", 1,
-        "tool", "samp " SAMP_VERSION, "sample", base_name(options->out_path), "seed",
+        "tool", "samp " SAMP_VERSION, "sample", samp_path_name(options->out_path), "seed",
         (json_int_t)options->seed, "sources", sources, "field", options->logs.field,
         "stratum_field", options->logs.stratum_field, "records", lines, "duplicates",
         (json_int_t)report->duplicates, "duplicates_exact", report->duplicates_exact,

@@ -144,10 +144,9 @@ static samp_status fingerprint(const import_job *job, char hex[SAMP_SHA256_HEX],
 
 static json_t *about(const import_job *job)
 {
-    const char *slash = strrchr(job->source->path, '/');
     return json_pack("{s:s, s:s, s:{s:s, s:s, s:I, s:s}}", "made_by", "import", "dtype",
                      job->dtype->name, "source", "kind", job->source->kind, "name",
-                     slash ? slash + 1 : job->source->path, "bytes", (json_int_t)job->source_bytes,
+                     samp_path_name(job->source->path), "bytes", (json_int_t)job->source_bytes,
                      "sha256", job->sha256);
 }
 

@@ -8,12 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* A failure of reading as a finding; one of this machine, or of what was asked for, as a failure.
  */
 static samp_status take_failure(samp_validation *v, samp_finding_id id, const samp_error *failure,
@@ -22,7 +16,7 @@ static samp_status take_failure(samp_validation *v, samp_finding_id id, const sa
     if (failure->status == SAMP_NOMEM || failure->status == SAMP_IO ||
         failure->status == SAMP_CANCELLED || failure->status == SAMP_INVALID)
         return samp_fail(error, failure->status, "%s", failure->message);
-    samp_findings_add(v->findings, id, name_of(v->folder), NULL, "%s", failure->message);
+    samp_findings_add(v->findings, id, samp_path_name(v->folder), NULL, "%s", failure->message);
     return SAMP_OK;
 }
 
@@ -44,7 +38,7 @@ static samp_status read_values(samp_validation *v, samp_gguf *gguf, const samp_g
     samp_free(values);
     SAMP_TRY(status);
     if (bad)
-        samp_findings_add(v->findings, SAMP_FINDING_VALUE_NOT_FINITE, name_of(v->folder),
+        samp_findings_add(v->findings, SAMP_FINDING_VALUE_NOT_FINITE, samp_path_name(v->folder),
                           tensor->name, "%llu values are NaN or infinite", (unsigned long long)bad);
     v->findings->n_bytes += tensor->bytes;
     return samp__validate_progress(v, tensor->bytes, error);
@@ -81,7 +75,7 @@ static samp_status read_tokenizer(samp_validation *v, samp_gguf *gguf, samp_erro
     samp_error failure;
     if (samp_tokenizer_from_gguf(&tokenizer, gguf, &failure) != SAMP_OK)
         return take_failure(v, SAMP_FINDING_TOKENIZER_BAD, &failure, error);
-    if (v->has_config) samp__validate_vocabulary(v, tokenizer, name_of(v->folder));
+    if (v->has_config) samp__validate_vocabulary(v, tokenizer, samp_path_name(v->folder));
     samp_tokenizer_release(tokenizer);
     return SAMP_OK;
 }
@@ -110,10 +104,10 @@ samp_status samp__validate_gguf(samp_validation *v, samp_error *error)
     const char *target = v->options->target;
     v->findings->n_files = 1;
     if (target && strcmp(target, "samp") == 0)
-        samp_findings_add(v->findings, SAMP_FINDING_TARGET, name_of(v->folder), NULL,
+        samp_findings_add(v->findings, SAMP_FINDING_TARGET, samp_path_name(v->folder), NULL,
                           "samp serves folders: `samp import` makes one of a GGUF file");
     if (samp__is_pointer(AT_FDCWD, v->folder)) {
-        samp_findings_add(v->findings, SAMP_FINDING_POINTER, name_of(v->folder), NULL,
+        samp_findings_add(v->findings, SAMP_FINDING_POINTER, samp_path_name(v->folder), NULL,
                           "it is text that stands for the real file");
         return SAMP_OK;
     }

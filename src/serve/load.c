@@ -1,7 +1,5 @@
 /* Loading: digests, model, tokenizer, template, engine, a first answer; on a thread of its own, so
  * that /health is answered from the start. */
-#include "base/memory.h"
-#include "eval/likelihood.h"
 #include "file/file.h"
 #include "file/manifest.h"
 #include "quantize/about.h"
