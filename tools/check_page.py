@@ -97,6 +97,12 @@ class Browser:
 
 LAST = "[...document.querySelectorAll('.m.assistant')].at(-1)"
 SEND = "document.getElementById('send').textContent"
+# A small model may end its answer before anyone could stop it.
+NO_EARLY_END = """{
+    const original = window.fetch;
+    window.fetch = (url, options) => original(url, options?.body === undefined ? options :
+        {...options, body: JSON.stringify({...JSON.parse(options.body), ignore_eos: true})});
+}"""
 
 
 def check(browser, url, name, question, pictures):
@@ -121,7 +127,8 @@ def check(browser, url, name, question, pictures):
             file.write(base64.b64decode(picture))
     if browser.value("document.documentElement.scrollWidth > innerWidth"):
         sys.exit(f"check_page: {name}: the page is wider than its window")
-    browser.value("document.getElementById('max_tokens').value = 400")
+    browser.value(NO_EARLY_END)
+    browser.value("document.getElementById('max_tokens').value = 3000")
     browser.say("This one is stopped.")
     browser.wait(f"{SEND} === 'Stop'", "the button to stop")
     browser.value("document.getElementById('clear').click()")
