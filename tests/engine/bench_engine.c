@@ -1,6 +1,7 @@
 /* What the engine costs and saves, against plain steps of a session on the same model:
  *
  *     bench_engine MODEL [THREADS [RUNS [FEWEST]]]
+ *     bench_engine --offline MODEL THREADS STREAMS REQUESTS PROMPT ANSWER
  *
  * streams  tokens a second of FEWEST (1) … 64 requests at once (32 prompt tokens, 32 generated,
  *          greedy, no guesses), and of as many sequences fed by hand; the two alternate, ratios are
@@ -8,6 +9,9 @@
  * prefix   time to the first token of a prompt of 1,056 tokens, with its first 1,024 in the cache
  *          over without
  * guesses  tokens a second of one request that repeats itself, with guesses over without
+ *
+ * --offline: tokens a second of that many requests, all there from the start, STREAMS of them running: what `samp bench -c
+ * STREAMS` of a server on the same model can at best see.
  *
  * On a shared machine only ratios mean something: seconds of processor time are given beside wall
  * time, because other programs' load is not in them. Prints one JSON object. */
@@ -135,12 +139,14 @@ static times by_engine(samp_engine *engine, const int32_t *prompts, uint32_t n_p
     return since(start);
 }
 
-static samp_engine *open_engine(const char *folder, unsigned n_threads, bool guesses)
+static samp_engine *open_engine(const char *folder, unsigned n_threads, bool guesses,
+                                uint32_t max_running)
 {
     samp_model *model;
     samp_engine *engine;
     samp_error error;
     samp_engine_options options = {.session = {.n_threads = n_threads, .context = 16384},
+                                   .max_running = max_running,
                                    .no_speculation = !guesses};
     check(samp_model_open(&model, folder, &error), &error);
     check(samp_engine_open(&engine, model, &options, &error), &error);
@@ -154,7 +160,7 @@ static void bench_streams(const char *folder, unsigned n_threads, uint32_t runs,
 {
     samp_session *session =
         session_on(folder, (samp_session_options){.n_threads = n_threads, .context = 16384});
-    samp_engine *engine = open_engine(folder, n_threads, false);
+    samp_engine *engine = open_engine(folder, n_threads, false, 0);
     int32_t prompts[STREAMS_MAX * PROMPT];
     printf(" \"streams\": [");
     for (uint32_t n = fewest; n <= STREAMS_MAX; n *= 2) {
@@ -183,7 +189,7 @@ static void bench_streams(const char *folder, unsigned n_threads, uint32_t runs,
 
 static void bench_prefix(const char *folder, unsigned n_threads, uint32_t runs)
 {
-    samp_engine *engine = open_engine(folder, n_threads, false);
+    samp_engine *engine = open_engine(folder, n_threads, false, 0);
     uint32_t vocab = samp_session_config(samp_engine_session(engine))->vocab_size;
     int32_t prompt[SHARED + PROMPT];
     double cold[RUNS_MAX], warm[RUNS_MAX];
@@ -202,8 +208,8 @@ static void bench_prefix(const char *folder, unsigned n_threads, uint32_t runs)
 
 static void bench_guesses(const char *folder, unsigned n_threads, uint32_t runs)
 {
-    samp_engine *engines[2] = {open_engine(folder, n_threads, false),
-                               open_engine(folder, n_threads, true)};
+    samp_engine *engines[2] = {open_engine(folder, n_threads, false, 0),
+                               open_engine(folder, n_threads, true, 0)};
     uint32_t vocab = samp_session_config(samp_engine_session(engines[0]))->vocab_size;
     int32_t prompt[4 * PROMPT];
     double wall[2][RUNS_MAX];
@@ -221,8 +227,25 @@ static void bench_guesses(const char *folder, unsigned n_threads, uint32_t runs)
     for (int i = 0; i < 2; i++) samp_engine_close(engines[i]);
 }
 
+static int offline(char **argv)
+{
+    uint32_t streams = (uint32_t)atoi(argv[4]), n = (uint32_t)atoi(argv[5]);
+    uint32_t n_prompt = (uint32_t)atoi(argv[6]), n_answer = (uint32_t)atoi(argv[7]);
+    samp_engine *engine = open_engine(argv[2], (unsigned)atoi(argv[3]), false, streams);
+    uint32_t vocab = samp_session_config(samp_engine_session(engine))->vocab_size;
+    int32_t *prompts = samp_alloc((size_t)n * n_prompt, sizeof *prompts);
+    random_tokens(prompts, (size_t)n * n_prompt, vocab, 1);
+    by_engine(engine, prompts, n_prompt, n_answer, streams, 1, NULL); /* warm-up */
+    times t = by_engine(engine, prompts, n_prompt, n_answer, n, 2, NULL);
+    printf("{\"streams\": %u, \"tokens_s\": %.1f}\n", streams, n * n_answer / t.wall);
+    samp_free(prompts);
+    samp_engine_close(engine);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 8 && strcmp(argv[1], "--offline") == 0) return offline(argv);
     uint32_t runs = argc > 3 ? (uint32_t)atoi(argv[3]) : 5;
     uint32_t fewest = argc > 4 ? (uint32_t)atoi(argv[4]) : 1;
     unsigned n_threads = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
