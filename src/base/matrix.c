@@ -1,8 +1,7 @@
 /* Sums of outer products in tiles of registers, and on them a blocked Cholesky factorization.
  *
  * What tiles read is gathered first: columns of x [n_rows][n] a power of two apart meet in one set of
- * a cache. Zen 1, one core, AVX2, 512 rows, G multiply-adds a second (the core's limit is 23.8):
- * n = 576 19.5, 1536 17.7, 4096 16.5, 8192 15.4; neither gathered nor fused 15.5, 12.6, 2.7, 2.4. */
+ * a cache. Of a Gram matrix, whose every column meets all others, it is gathered once. */
 #include "base/matrix.h"
 
 #include "base/cpu.h"
@@ -16,14 +15,16 @@
 
 enum { TILE_ROWS = 4, TILE_COLS = 16, BLOCK = 64, TERMS = 256 };
 
-/* c [4][16], rows ldc apart, += p^T q; p [n_terms][4], q [n_terms][16]. Each product is fused with its
+/* c [4][16], rows ldc apart, += p^T q; p [n_terms][4], rows ldp apart, q [n_terms][16]. Each product is fused with its
  * addition, so that both tiles give the same bits. */
-typedef void tile_function(float *c, size_t ldc, const float *p, const float *q, size_t n_terms);
+typedef void tile_function(float *c, size_t ldc, const float *p, size_t ldp, const float *q,
+                           size_t n_terms);
 
-static void tile_plain(float *c, size_t ldc, const float *p, const float *q, size_t n_terms)
+static void tile_plain(float *c, size_t ldc, const float *p, size_t ldp, const float *q,
+                       size_t n_terms)
 {
     float sum[TILE_ROWS][TILE_COLS] = {{0}};
-    for (size_t t = 0; t < n_terms; t++, p += TILE_ROWS, q += TILE_COLS)
+    for (size_t t = 0; t < n_terms; t++, p += ldp, q += TILE_COLS)
         for (int i = 0; i < TILE_ROWS; i++)
             for (int k = 0; k < TILE_COLS; k++) sum[i][k] = fmaf(q[k], p[i], sum[i][k]);
     for (size_t i = 0; i < TILE_ROWS; i++)
@@ -31,11 +32,11 @@ static void tile_plain(float *c, size_t ldc, const float *p, const float *q, siz
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2,fma"))) static void tile_avx2(float *c, size_t ldc, const float *p,
-                                                          const float *q, size_t n_terms)
+__attribute__((target("avx2,fma"))) static void
+tile_avx2(float *c, size_t ldc, const float *p, size_t ldp, const float *q, size_t n_terms)
 {
     __m256 sum[TILE_ROWS][2] = {{_mm256_setzero_ps()}};
-    for (size_t t = 0; t < n_terms; t++, p += TILE_ROWS, q += TILE_COLS) {
+    for (size_t t = 0; t < n_terms; t++, p += ldp, q += TILE_COLS) {
         __m256 low = _mm256_loadu_ps(q), high = _mm256_loadu_ps(q + 8);
 #pragma GCC unroll 4
         for (int i = 0; i < TILE_ROWS; i++) {
@@ -91,7 +92,7 @@ static void add_block(tile_function *tile, float *c, size_t ldc, const float *p,
     for (size_t k = 0; k < n; k += TILE_COLS) {
         gather(cols, q + k, ldq, n_terms, TILE_COLS);
         for (size_t i = 0; i < m; i += TILE_ROWS)
-            tile(c + i * ldc + k, ldc, rows[i / TILE_ROWS], cols, n_terms);
+            tile(c + i * ldc + k, ldc, rows[i / TILE_ROWS], TILE_ROWS, cols, n_terms);
     }
 }
 
@@ -109,27 +110,90 @@ void samp_outer_add(float *c, size_t ldc, const float *p, size_t ldp, const floa
     edge(c + rows * ldc, ldc, p + rows, ldp, q, ldq, n_terms, m - rows, n);
 }
 
-/* Blocks of rows of a triangle, dealt out in turn so that every thread gets long and short rows. */
+/* Both factors of a product that fills a triangle, in panels of 16 columns [n_panels][n_terms][16], the last filled up
+ * with zeros: h [n][n], rows ld apart, += p^T q. */
 typedef struct triangle_job {
     float *h;
-    const float *p, *q;           /* [n_terms][ld] */
-    size_t ld, n_terms, n, first; /* rows and columns first … n */
+    const float *p, *q;
+    size_t ld, n, n_terms;
+    tile_function *tile;
 } triangle_job;
 
+static size_t panel_floats(size_t n, size_t n_terms)
+{
+    return (n + TILE_COLS - 1) / TILE_COLS * TILE_COLS * n_terms;
+}
+
+/* The tile at row i and column k of h; one at the rim is added elsewhere first. */
+static void add_tile(const triangle_job *job, size_t i, size_t k)
+{
+    const float *p = job->p + i / TILE_COLS * TILE_COLS * job->n_terms + i % TILE_COLS;
+    const float *q = job->q + k * job->n_terms;
+    float *to = job->h + i * job->ld + k, rim[TILE_ROWS * TILE_COLS] = {0};
+    if (i + TILE_ROWS <= job->n && k + TILE_COLS <= job->n) {
+        job->tile(to, job->ld, p, TILE_COLS, q, job->n_terms);
+        return;
+    }
+    size_t m = job->n - i < TILE_ROWS ? job->n - i : TILE_ROWS;
+    size_t width = job->n - k < TILE_COLS ? job->n - k : TILE_COLS;
+    for (size_t r = 0; r < m; r++)
+        memcpy(rim + r * TILE_COLS, to + r * job->ld, width * sizeof *rim);
+    job->tile(rim, TILE_COLS, p, TILE_COLS, q, job->n_terms);
+    for (size_t r = 0; r < m; r++)
+        memcpy(to + r * job->ld, rim + r * TILE_COLS, width * sizeof *rim);
+}
+
+/* Squares of the triangle, dealt out in turn. */
 static void add_triangle(void *context, unsigned thread, unsigned n_threads)
 {
     const triangle_job *job = context;
-    for (size_t b = thread, i; (i = job->first + b * BLOCK) < job->n; b += n_threads) {
-        size_t m = job->n - i < BLOCK ? job->n - i : BLOCK, at = i - job->first;
-        samp_outer_add(job->h + i * job->n + job->first, job->n, job->p + at, job->ld, job->q,
-                       job->ld, job->n_terms, m, at + m);
+    size_t n_squares = (job->n + BLOCK - 1) / BLOCK, turn = 0;
+    for (size_t r = 0; r < n_squares; r++)
+        for (size_t c = 0; c <= r; c++) {
+            if (turn++ % n_threads != thread) continue;
+            size_t row_end = (r + 1) * BLOCK < job->n ? (r + 1) * BLOCK : job->n;
+            size_t col_end = (c + 1) * BLOCK < job->n ? (c + 1) * BLOCK : job->n;
+            for (size_t k = c * BLOCK; k < col_end; k += TILE_COLS)
+                for (size_t i = r * BLOCK; i < row_end; i += TILE_ROWS)
+                    if (i + TILE_ROWS > k) add_tile(job, i, k); /* else above the diagonal */
+        }
+}
+
+typedef struct gather_job {
+    const float *x; /* [n_terms][n] */
+    float *panels;
+    size_t n, n_terms;
+} gather_job;
+
+static void gather_panels(void *context, unsigned thread, unsigned n_threads)
+{
+    const gather_job *job = context;
+    size_t begin, end;
+    samp_split(job->n, TILE_COLS, thread, n_threads, &begin, &end);
+    for (size_t k = begin; k < end; k += TILE_COLS) {
+        float *to = job->panels + k * job->n_terms;
+        if (k + TILE_COLS <= job->n)
+            gather(to, job->x + k, job->n, job->n_terms, TILE_COLS);
+        else
+            for (size_t t = 0; t < job->n_terms; t++)
+                memcpy(to + t * TILE_COLS, job->x + t * job->n + k, (job->n - k) * sizeof *to);
     }
 }
 
-void samp_gram_add(samp_pool *pool, float *h, const float *x, size_t n_rows, size_t n)
+samp_status samp_gram_add(samp_pool *pool, float *h, const float *x, size_t n_rows, size_t n,
+                          samp_error *error)
 {
-    triangle_job job = {.h = h, .p = x, .q = x, .ld = n, .n_terms = n_rows, .n = n};
-    samp_pool_run(pool, add_triangle, &job);
+    float *panels = samp_alloc(panel_floats(n, n_rows < TERMS ? n_rows : TERMS), sizeof *panels);
+    if (!panels)
+        return samp_fail(error, SAMP_NOMEM, "out of memory for the products of %zu channels", n);
+    for (size_t t = 0; t < n_rows; t += TERMS) {
+        gather_job rows = {x + t * n, panels, n, n_rows - t < TERMS ? n_rows - t : TERMS};
+        triangle_job sums = {h, panels, panels, n, n, rows.n_terms, tile_of_host()};
+        samp_pool_run(pool, gather_panels, &rows);
+        samp_pool_run(pool, add_triangle, &sums);
+    }
+    samp_free(panels);
+    return SAMP_OK;
 }
 
 /* Cholesky of a diagonal block in place: L below and on the diagonal. */
@@ -153,7 +217,7 @@ static bool factor_block(float *h, size_t ld, size_t n)
 typedef struct panel_job {
     float *h;
     size_t n, at, width; /* the block: rows and columns at … at+width */
-    float *plus, *minus; /* [width][n - at - width] */
+    float *plus, *minus; /* panels of width terms, n - at - width columns */
 } panel_job;
 
 static void solve_panel(void *context, unsigned thread, unsigned n_threads)
@@ -168,8 +232,9 @@ static void solve_panel(void *context, unsigned thread, unsigned n_threads)
             float sum = row[j];
             for (size_t k = 0; k < j; k++) sum -= row[k] * block[j * job->n + k];
             row[j] = sum / block[j * job->n + j];
-            job->plus[j * rest + r] = row[j];
-            job->minus[j * rest + r] = -row[j];
+            size_t to = (r / TILE_COLS * job->width + j) * TILE_COLS + r % TILE_COLS;
+            job->plus[to] = row[j];
+            job->minus[to] = -row[j];
         }
     }
 }
@@ -184,8 +249,8 @@ static void scale_columns(void *context, unsigned thread, unsigned n_threads)
 
 samp_status samp_factor(samp_pool *pool, float *h, size_t n, float *d, samp_error *error)
 {
-    float *plus = samp_alloc(BLOCK, n * sizeof *plus),
-          *minus = samp_alloc(BLOCK, n * sizeof *minus);
+    float *plus = samp_alloc(panel_floats(n, BLOCK), sizeof *plus),
+          *minus = samp_alloc(panel_floats(n, BLOCK), sizeof *minus);
     samp_status status = SAMP_OK;
     if (!plus || !minus)
         status = samp_fail(error, SAMP_NOMEM, "out of memory for the factor of a %zu x %zu matrix",
@@ -199,13 +264,13 @@ samp_status samp_factor(samp_pool *pool, float *h, size_t n, float *d, samp_erro
         }
         panel_job panel = {h, n, at, width, plus, minus};
         samp_pool_run(pool, solve_panel, &panel);
-        triangle_job job = {.h = h,
+        triangle_job job = {.h = h + first * n + first,
                             .p = minus,
                             .q = plus,
-                            .ld = n - first,
+                            .ld = n,
+                            .n = n - first,
                             .n_terms = width,
-                            .n = n,
-                            .first = first};
+                            .tile = tile_of_host()};
         samp_pool_run(pool, add_triangle, &job);
     }
     for (size_t j = 0; j < n && status == SAMP_OK; j++) d[j] = h[j * n + j];

@@ -13,8 +13,9 @@ void samp_outer_add(float *c, size_t ldc, const float *p, size_t ldp, const floa
                     size_t n_terms, size_t m, size_t n);
 
 /* The lower triangle of h [n][n] += x^T x, x [n_rows][n]; on all threads. What lies above the
- * diagonal is left undefined. */
-void samp_gram_add(samp_pool *pool, float *h, const float *x, size_t n_rows, size_t n);
+ * diagonal is left undefined. Errors: SAMP_NOMEM. */
+samp_status samp_gram_add(samp_pool *pool, float *h, const float *x, size_t n_rows, size_t n,
+                          samp_error *error);
 
 /* h [n][n], symmetric and positive definite, of which the lower triangle is given, becomes
  * h = A D A^T: A, unit lower triangular, replaces the triangle below the diagonal (the diagonal

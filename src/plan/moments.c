@@ -191,8 +191,8 @@ samp_status samp_collector_add(samp_collector *c, samp_moments *const moments[SA
     for (int k = 0; k < SAMP_GROUP_KINDS; k++) {
         if (!moments[k]) continue;
         if (moments[k]->gram)
-            samp_gram_add(c->pool, moments[k]->gram, c->inputs[k].x, c->inputs[k].n,
-                          moments[k]->cols);
+            SAMP_TRY(samp_gram_add(c->pool, moments[k]->gram, c->inputs[k].x, c->inputs[k].n,
+                                   moments[k]->cols, error));
         moments[k]->n_tokens += c->inputs[k].n;
         c->inputs[k].n = 0;
         double sum = 0;

@@ -47,13 +47,38 @@ static void test_levels(void **state)
     samp_free(p), samp_free(q), samp_free(c[0]), samp_free(c[1]);
 }
 
+/* A rim of 6 rows and columns, 44 terms beside 256. */
+static void test_gram_levels(void **state)
+{
+    (void)state;
+    enum { T = 300, N = 150 };
+    samp_pool *pool;
+    assert_int_equal(samp_pool_create(&pool, 2, NULL), SAMP_OK);
+    float *x = noise(T * N, 1),
+          *h[2] = {samp_alloc(N * N, sizeof(float)), samp_alloc(N * N, sizeof(float))};
+    assert_int_equal(samp_gram_add(pool, h[0], x, T, N, NULL), SAMP_OK);
+    setenv("SAMP_CPU", "scalar", 1);
+    assert_int_equal(samp_gram_add(pool, h[1], x, T, N, NULL), SAMP_OK);
+    unsetenv("SAMP_CPU");
+    for (size_t i = 0; i < N; i++) {
+        assert_memory_equal(h[0] + i * N, h[1] + i * N, (i + 1) * sizeof(float));
+        for (size_t k = 0; k <= i; k++) {
+            double sum = 0;
+            for (size_t t = 0; t < T; t++) sum += (double)x[t * N + i] * x[t * N + k];
+            assert_true(fabs(sum - h[0][i * N + k]) < 1e-4);
+        }
+    }
+    samp_free(x), samp_free(h[0]), samp_free(h[1]);
+    samp_pool_release(pool);
+}
+
 static void factor_with(unsigned n_threads, size_t n, float *h, float *d)
 {
     samp_pool *pool;
     assert_int_equal(samp_pool_create(&pool, n_threads, NULL), SAMP_OK);
     float *x = noise(2 * n * n, 4);
     memset(h, 0, n * n * sizeof *h);
-    samp_gram_add(pool, h, x, 2 * n, n);
+    assert_int_equal(samp_gram_add(pool, h, x, 2 * n, n, NULL), SAMP_OK);
     for (size_t i = 0; i < n; i++) h[i * n + i] += 1;
     assert_int_equal(samp_factor(pool, h, n, d, NULL), SAMP_OK);
     samp_free(x);
@@ -97,6 +122,7 @@ static void test_not_positive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_outer), cmocka_unit_test(test_levels),
+                                       cmocka_unit_test(test_gram_levels),
                                        cmocka_unit_test(test_factor),
                                        cmocka_unit_test(test_not_positive)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,7 @@ static inputs make_inputs(void)
         }
     samp_pool *pool;
     assert_int_equal(samp_pool_create(&pool, 1, NULL), SAMP_OK);
-    samp_gram_add(pool, in.h, x, TOKENS, COLS);
+    assert_int_equal(samp_gram_add(pool, in.h, x, TOKENS, COLS, NULL), SAMP_OK);
     for (int i = 0; i < COLS; i++)
         for (int k = 0; k <= i; k++) in.h[k * COLS + i] = in.h[i * COLS + k] /= TOKENS;
     memcpy(factor, in.h, COLS * COLS * sizeof *factor);
