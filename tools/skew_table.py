@@ -31,7 +31,7 @@ def main():
     for name in "model samp plan work out".split():
         a.add_argument("--" + name, required=True)
     a.add_argument("--measure", default="")
-    a.add_argument("--windows", type=int, default=4)
+    a.add_argument("--windows", type=int, default=16)  # 4 leave a noise of 4 %
     a.add_argument("--calib", nargs="+", required=True)
     a.add_argument("--judge", nargs="+", required=True)
     o = a.parse_args()
