@@ -162,7 +162,7 @@ typedef struct samp_ticket {
 /* Puts a request in the queue. Refused without any work, and without a call of the sink:
  *   SAMP_LIMIT      the queue is full
  *   SAMP_INVALID    a value out of range, a token outside the vocabulary, a prompt that leaves no
- *                   position for an answer
+ *                   position for an answer, or more at once than the queue ever takes
  *   SAMP_CANCELLED  the engine is draining
  *   SAMP_NOMEM
  * The sink may be called before this returns. */

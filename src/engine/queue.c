@@ -47,8 +47,16 @@ static samp_status check_room(samp_engine *engine, uint32_t n, uint64_t n_tokens
     if (engine->is_draining || engine->is_stopping)
         return samp_fail(error, SAMP_CANCELLED,
                          "the engine takes no more requests: it is draining");
+    if (n > o->max_queue)
+        return samp_fail(error, SAMP_INVALID,
+                         "%u choices at once are more than the queue ever takes (%u)", n,
+                         o->max_queue);
+    if (n_tokens > o->max_queue_tokens)
+        return samp_fail(error, SAMP_INVALID,
+                         "%llu prompt tokens at once are more than the queue ever takes (%llu)",
+                         (unsigned long long)n_tokens, (unsigned long long)o->max_queue_tokens);
     double seconds = retry_seconds(engine, n);
-    if (n > o->max_queue || engine->n_waiting > o->max_queue - n) {
+    if (engine->n_waiting > o->max_queue - n) {
         engine->refused_requests += n;
         *ticket = (samp_ticket){.retry_seconds = seconds, .reason = "max_num_queued_reqs"};
         return samp_fail(error, SAMP_LIMIT,
@@ -56,7 +64,7 @@ static samp_status check_room(samp_engine *engine, uint32_t n, uint64_t n_tokens
                          "try again in %.1f s",
                          engine->n_waiting, n, o->max_queue, seconds);
     }
-    if (n_tokens > o->max_queue_tokens || engine->waiting_tokens > o->max_queue_tokens - n_tokens) {
+    if (engine->waiting_tokens > o->max_queue_tokens - n_tokens) {
         engine->refused_tokens += n;
         *ticket = (samp_ticket){.retry_seconds = seconds, .reason = "max_num_queued_tokens"};
         return samp_fail(error, SAMP_LIMIT,

@@ -181,6 +181,10 @@ static void test_queue_limits(void **state)
     OK(samp_engine_admits(engine, 2, 40, &ticket, e));
     expect_refusal(samp_engine_admits(engine, 3, 3, &ticket, &error), SAMP_LIMIT, &error,
                    "1 requests wait and 3 came, at most 3 may wait");
+    expect_refusal(samp_engine_admits(engine, 4, 0, &ticket, &error), SAMP_INVALID, &error,
+                   "4 choices at once are more than the queue ever takes (3)");
+    expect_refusal(samp_engine_admits(engine, 1, 101, &ticket, &error), SAMP_INVALID, &error,
+                   "101 prompt tokens at once");
     submit(engine, request_of(10, 1), &records[1]);
     submit(engine, request_of(10, 1), &records[2]);
     expect_refusal(samp_engine_admits(engine, 1, 0, &ticket, &error), SAMP_LIMIT, &error,
