@@ -33,8 +33,8 @@ static inline void process_argue(process *p, const char *argument)
 /* More arguments may follow before process_start. */
 static inline void process_init(process *p)
 {
-    static const char *const always[] = {SAMP_BUILD "/samp", "serve",     "-t", "1", "--context",
-                                         "16384",            "--no-speculation"};
+    static const char *const always[] = {
+        SAMP_BUILD "/samp", "serve", "-t", "1", "--context", "16384", "--no-speculation"};
     *p = (process){.s.folder = served_folder(), .out = -1, .err = -1};
     for (size_t i = 0; i < sizeof always / sizeof *always; i++) process_argue(p, always[i]);
     process_argue(p, p->s.folder);

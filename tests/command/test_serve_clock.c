@@ -27,16 +27,12 @@ static void make_clock(process *p)
     p->in_child = preload;
 }
 
-static void jump(int64_t seconds)
-{
-    __atomic_store_n(offset, seconds, __ATOMIC_SEQ_CST);
-}
+static void jump(int64_t seconds) { __atomic_store_n(offset, seconds, __ATOMIC_SEQ_CST); }
 
 /* Of an answer: when it says it was made, less the true time and the jump. */
 static double created_error(const process *p)
 {
-    json_t *answer =
-        post(&p->s, "/v1/completions", "{\"prompt\": \"x\", \"max_tokens\": 2}", 200);
+    json_t *answer = post(&p->s, "/v1/completions", "{\"prompt\": \"x\", \"max_tokens\": 2}", 200);
     double created = json_number_value(json_object_get(answer, "created"));
     json_decref(answer);
     return fabs(created - (double)(time(NULL) + *offset));
