@@ -34,7 +34,8 @@ static inline void process_argue(process *p, const char *argument)
 static inline void process_init(process *p)
 {
     static const char *const always[] = {
-        SAMP_BUILD "/samp", "serve", "-t", "1", "--context", "16384", "--no-speculation"};
+        SAMP_BUILD "/samp", "serve",      "-t", "1", "--context", "16384",
+        "--no-speculation", "--drain=300"};
     *p = (process){.s.folder = served_folder(), .out = -1, .err = -1};
     for (size_t i = 0; i < sizeof always / sizeof *always; i++) process_argue(p, always[i]);
     process_argue(p, p->s.folder);
@@ -149,7 +150,12 @@ static inline double process_metric_reaches(const process *p, const char *name, 
 
 /* ---- streams ---- */
 
+/* Enough to be under way for a while; sanitizers make it twenty times as long. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { STREAM_TOKENS = 400, STREAM_CHOICES = 1 };
+#else
 enum { STREAM_TOKENS = 400, STREAM_CHOICES = 8 };
+#endif
 
 typedef struct streams {
     int fds[32];

@@ -1,7 +1,10 @@
 /* The running program and signals, with streams under way: SIGKILL, after which it starts again at
  * once in the same place; SIGTERM, which lets them end; SIGHUP, which opens the log again and
  * disturbs nobody. Item 66 of the project's list of bad inputs; its other parts are
- * test_serve_log.c and test_serve_clock.c. */
+ * test_serve_log.c and test_serve_clock.c.
+ *
+ * test_command_serve_signals --model leaves the tiny model in a folder and prints its name, for
+ * tools/soak.py. */
 #include "command/serve_process.h"
 
 enum { STREAMS = 8 };
@@ -150,7 +153,7 @@ static void a_hangup_without_a_log_is_nothing(void **state)
     process_release(&p);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_it_starts_again_at_once),
@@ -159,5 +162,6 @@ int main(void)
         cmocka_unit_test(a_hangup_opens_the_log_again_and_disturbs_nobody),
         cmocka_unit_test(a_hangup_without_a_log_is_nothing),
     };
+    if (argc == 2 && strcmp(argv[1], "--model") == 0) return puts(served_folder()) < 0;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
