@@ -39,9 +39,16 @@ set_target_properties(fake_nvml PROPERTIES PREFIX "" OUTPUT_NAME fake-nvml
   LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test-doctor)
 add_dependencies(test_doctor_doctor fake_nvml)
 add_dependencies(test_backend_reference samp_backend_reference)
-if(TARGET test_command_bad_inputs)
-  add_dependencies(test_command_bad_inputs samp) # it runs the program
-endif()
+foreach(test bad_inputs serve_signals serve_log serve_clock) # they run the program
+  if(TARGET test_command_${test})
+    add_dependencies(test_command_${test} samp)
+  endif()
+endforeach()
+# Moves the program's wall clock in test_serve_clock.c.
+add_library(clock_shim MODULE ${CMAKE_SOURCE_DIR}/tests/command/clock_shim.c)
+set_target_properties(clock_shim PROPERTIES PREFIX "" OUTPUT_NAME clock-shim
+  LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test-command)
+add_dependencies(test_command_serve_clock clock_shim)
 file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*/test_*.sh)
 foreach(script ${scripts})
   get_filename_component(stem ${script} NAME_WE)

@@ -1,10 +1,15 @@
-/* One line a message, written by a single write() so that threads do not interleave. */
+/* One line a message, written by a single write() so that threads do not interleave, and only
+ * where it need not wait: a server must not stand still because nobody reads what it says. */
 #include "base/log.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +21,23 @@ static samp_log_level threshold(void)
     for (int level = 0; wanted && level <= SAMP_LOG_OFF; level++)
         if (strcmp(wanted, names[level]) == 0) return (samp_log_level)level;
     return SAMP_LOG_WARN;
+}
+
+/* A pipe that is full would block, and others may fill it between a look and a write: it is opened
+ * once more, for this line, with an O_NONBLOCK that is nobody else's. */
+static void write_line(const char *line, size_t n)
+{
+    struct stat about;
+    struct pollfd look = {.fd = STDERR_FILENO, .events = POLLOUT};
+    bool is_pipe = fstat(STDERR_FILENO, &about) == 0 && S_ISFIFO(about.st_mode);
+    int file = is_pipe ? open("/proc/self/fd/2", O_WRONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    ssize_t written = -1; /* if it fails, there is nowhere left to say so */
+    if (file >= 0)
+        written = write(file, line, n);
+    else if (poll(&look, 1, 0) == 1)
+        written = write(STDERR_FILENO, line, n);
+    (void)written;
+    if (file >= 0) close(file);
 }
 
 void samp_log(samp_log_level level, const char *format, ...)
@@ -37,5 +59,5 @@ void samp_log(samp_log_level level, const char *format, ...)
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f) line[i] = '?';
     line[n++] = '\n';
-    if (write(STDERR_FILENO, line, n) < 0) return; /* nowhere left to say so */
+    write_line(line, n);
 }

@@ -12,7 +12,8 @@ typedef enum samp_log_level {
     SAMP_LOG_OFF
 } samp_log_level;
 
-/* One line, with time and level; control bytes are made visible. */
+/* One line, with time and level; control bytes are made visible. Never waits: where standard error
+ * has no room the line is lost. */
 void samp_log(samp_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -27,10 +27,11 @@ typedef struct samp_load_options {
     const char *model;                /* NULL = the first of /v1/models */
     const char *api_key;              /* NULL = none */
     samp_load_arrivals arrivals;
-    uint32_t concurrency;   /* of each server; open loop: connections at most */
+    uint32_t concurrency;   /* closed loop: requests at any moment, of all servers together */
     double rate;            /* requests a second to each server */
     uint32_t n_requests;    /* to each server */
-    uint32_t n_warmup;      /* before them, not counted; closed loop: at least the concurrency */
+    uint32_t n_warmup;      /* before them, not counted; closed loop: below the concurrency, first
+                               tokens of the others wait for connections made all at once */
     uint32_t input_words;   /* of a prompt, random and unlike any other */
     uint32_t shared_words;  /* that every prompt begins with */
     uint32_t output_tokens; /* exactly, by ignore_eos and min_tokens, unless free_length */
@@ -45,6 +46,7 @@ typedef struct samp_load_options {
 #define SAMP_LOAD_OUTCOME_LIST(X)                                                                  \
     X(SUCCESS, "success")                                                                          \
     X(CONNECT, "no connection")                                                                    \
+    X(DESCRIPTORS, "no file descriptor was left on this side")                                     \
     X(STATUS, "HTTP status")                                                                       \
     X(MALFORMED, "malformed answer")                                                               \
     X(ERROR_EVENT, "error within the stream")                                                      \
@@ -78,9 +80,9 @@ typedef struct samp_load_result {
     float *gaps[SAMP_LOAD_ARMS];               /* seconds between chunks with text */
     size_t n_gaps[SAMP_LOAD_ARMS];
     double seconds;   /* of the counted part, all arms together */
-    double lag_p99;   /* seconds a request was sent after it was due (open), or a timer rang
-                             late: above 10 ms the client was the bottleneck */
-    double cpu_share; /* of one core that this process used */
+    double lag_p99;   /* of it too: seconds a request was sent after it was due (open loop), or a
+                         timer rang late */
+    double cpu_share; /* of one core that this process used, which has one thread for all */
     char model[256];  /* that was asked for */
     double memory_bytes[SAMP_LOAD_ARMS]; /* resident, by the server's /metrics; 0 = not told */
 } samp_load_result;
@@ -126,6 +128,8 @@ const char *samp_load_measure_text(samp_load_measure measure);
 /* Ratio of the second arm's median to the first's, with a 95 % interval by bootstrap. */
 void samp_load_ratio(const samp_load_options *options, const samp_load_result *result,
                      samp_load_measure measure, double *ratio, double *low, double *high);
+/* The client was late by more than 10 ms, or its core was busy: figures tell of it too. */
+bool samp_load_client_limits(const samp_load_result *result);
 /* vLLM's field names ("mean_ttft_ms", "p99_itl_ms", "output_throughput"), and our own. */
 json_t *samp_load_json(const samp_load_options *options, const samp_load_result *result);
 

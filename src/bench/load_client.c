@@ -44,6 +44,17 @@ samp_status samp__load_target_parse(const char *url, samp__load_target *out, sam
     return SAMP_OK;
 }
 
+/* A loop whose timers ring when they should: its plain clock moves in steps of 4 ms. */
+struct event_base *samp__load_loop(void)
+{
+    struct event_config *config = event_config_new();
+    if (!config) return NULL;
+    event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
 /* ---- what comes ------------------------------------------------------------------------------ */
 
 static void count_usage(samp_load_record *record, const json_t *usage)
@@ -68,7 +79,7 @@ static bool has_text(const json_t *choice)
 
 static void take_text(samp__load_connection *c)
 {
-    double now = samp_clock();
+    double now = c->arrived;
     samp_load_record *record = c->record;
     if (record->n_chunks++ == 0)
         record->first_token = now;
@@ -143,7 +154,16 @@ static void on_timeout(evutil_socket_t fd, short what, void *context)
 {
     samp__load_connection *c = context;
     (void)fd, (void)what;
-    if (c->record) end_request(c, c->bev ? SAMP_LOAD_TIMEOUT : SAMP_LOAD_CONNECT);
+    if (c->record) end_request(c, c->bev ? SAMP_LOAD_TIMEOUT : c->unconnected);
+}
+
+/* Bytes are stamped as they are read; what they say is looked at once all sockets that are ready
+ * have been read. Of two thousand at once, the last would seem late by all others' parsing. */
+static void on_bytes(struct evbuffer *input, const struct evbuffer_cb_info *info, void *context)
+{
+    samp__load_connection *c = context;
+    (void)input;
+    if (info->n_added) c->arrived = samp_clock();
 }
 
 static void on_read(struct bufferevent *bev, void *context)
@@ -154,7 +174,7 @@ static void on_read(struct bufferevent *bev, void *context)
         disconnect(c);
         return;
     }
-    if (c->record->first_byte == 0) c->record->first_byte = samp_clock();
+    if (c->record->first_byte == 0) c->record->first_byte = c->arrived;
     while (evbuffer_get_length(input) && c->stream.state < SAMP__STREAM_COMPLETE) {
         struct evbuffer_iovec piece;
         if (evbuffer_peek(input, -1, NULL, &piece, 1) < 1) break;
@@ -190,23 +210,40 @@ static void on_event(struct bufferevent *bev, short what, void *context)
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
+/* At once where the connection stands: a bufferevent writes on its loop's next round, which is late
+ * by all that this one has to do. */
+static void write_bytes(samp__load_connection *c)
+{
+    const char *bytes = c->request.data;
+    ssize_t n = 0;
+    if (c->reused)
+        n = send(bufferevent_getfd(c->bev), bytes, c->request.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0) n = 0; /* the bufferevent will meet the same, and tell */
+    if ((size_t)n < c->request.length)
+        bufferevent_write(c->bev, bytes + n, c->request.length - (size_t)n);
+}
+
 static void write_request(samp__load_connection *c)
 {
     samp__stream_reset(&c->stream);
     c->reused = c->bev != NULL;
+    c->unconnected = SAMP_LOAD_CONNECT;
     if (!c->bev) {
         c->bev =
             bufferevent_socket_new(c->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
         if (c->bev) {
             bufferevent_setcb(c->bev, on_read, NULL, on_event, c);
+            evbuffer_add_cb(bufferevent_get_input(c->bev), on_bytes, c);
             bufferevent_enable(c->bev, EV_READ | EV_WRITE);
             if (bufferevent_socket_connect(c->bev, (struct sockaddr *)&c->target->address,
-                                           (int)c->target->address_length) != 0)
+                                           (int)c->target->address_length) != 0) {
+                if (errno == EMFILE || errno == ENFILE) c->unconnected = SAMP_LOAD_DESCRIPTORS;
                 disconnect(c);
+            }
         }
     }
     if (c->bev)
-        bufferevent_write(c->bev, c->request.data, c->request.length);
+        write_bytes(c);
     else { /* told from the loop, not from within the caller */
         struct timeval now = {0};
         event_add(c->timer, &now);
@@ -277,7 +314,7 @@ samp_status samp__load_fetch(const samp__load_target *target, const char *path, 
 {
     samp__load_connection *c = NULL;
     samp_load_record record = {0};
-    struct event_base *base = event_base_new();
+    struct event_base *base = samp__load_loop();
     if (!base) return samp_fail(error, SAMP_NOMEM, "out of memory for an event loop");
     samp_status status = samp__load_connection_open(&c, base, error);
     if (status == SAMP_OK) {

@@ -269,6 +269,11 @@ static json_t *arm_json(const samp_load_options *o, const samp_load_result *resu
     return out;
 }
 
+bool samp_load_client_limits(const samp_load_result *result)
+{
+    return result->lag_p99 > 0.01 || result->cpu_share > 0.9;
+}
+
 json_t *samp_load_json(const samp_load_options *o, const samp_load_result *result)
 {
     static const char *const arrivals[] = {"closed", "poisson", "constant"};
@@ -282,6 +287,8 @@ json_t *samp_load_json(const samp_load_options *o, const samp_load_result *resul
     json_object_set_new(out, "num_prompts", json_integer(o->n_requests));
     json_object_set_new(out, "client_lag_p99_ms", json_real(result->lag_p99 * 1e3));
     json_object_set_new(out, "client_cpu_share", json_real(result->cpu_share));
+    json_object_set_new(out, "client_was_bottleneck",
+                        json_boolean(samp_load_client_limits(result)));
     if (!o->urls[1]) return out;
     json_t *ratios = json_object();
     for (int m = 0; m < SAMP_LOAD_MEASURES; m++) {

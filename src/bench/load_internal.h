@@ -35,6 +35,8 @@ typedef struct samp__load_connection {
     bool reused;              /* this request went out on a connection that had served before */
     bool wants_events;        /* a stream was asked for; another answer is none */
     bool done_seen, finish_seen, error_seen, malformed;
+    samp_load_outcome unconnected; /* why there is no bev */
+    double arrived;                /* when the bytes that are looked at were read */
     double last_text;
     samp_buffer request; /* kept to send it again when a kept connection had been closed */
     double timeout_s;
@@ -45,6 +47,9 @@ typedef struct samp__load_connection {
     void *context;
     struct samp__load_connection *next; /* among the idle ones */
 } samp__load_connection;
+
+/* NULL when out of memory. */
+struct event_base *samp__load_loop(void);
 
 samp_status samp__load_connection_open(samp__load_connection **out, struct event_base *base,
                                        samp_error *error);

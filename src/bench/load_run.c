@@ -1,6 +1,7 @@
 /* The run: which request goes where and when, and what all of them took. */
 #include "bench/load_internal.h"
 
+#include "base/descriptors.h"
 #include "base/memory.h"
 #include "base/prng.h"
 
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { OTHER_DESCRIPTORS = 32 }; /* kept for files and the loop */
 
 typedef struct planned {
     double due; /* seconds after the start; closed loop: 0 */
@@ -145,6 +148,21 @@ static samp_status make_plan(load *l, samp_error *error)
     return SAMP_OK;
 }
 
+/* A connection is a descriptor. An open loop has as many as the server keeps waiting, which nobody
+ * knows: it gets what there is. */
+static samp_status reserve_descriptors(const load *l, samp_error *error)
+{
+    const samp_load_options *o = l->options;
+    uint64_t wanted = (uint64_t)o->concurrency * (uint64_t)l->n_arms + OTHER_DESCRIPTORS;
+    bool closed = o->arrivals == SAMP_LOAD_CLOSED;
+    uint64_t limit = samp_descriptors_raise(closed ? wanted : UINT32_MAX);
+    if (limit >= wanted || !closed) return SAMP_OK;
+    return samp_fail(error, SAMP_LIMIT,
+                     "%u requests at any moment need %llu file descriptors, and this process may "
+                     "have %llu: raise the hard limit (ulimit -Hn) or take fewer",
+                     o->concurrency, (unsigned long long)wanted, (unsigned long long)limit);
+}
+
 /* ---- sending and ending ---------------------------------------------------------------------- */
 
 static void note_lag(load *l, double seconds)
@@ -237,7 +255,7 @@ static void send_next(load *l)
     l->n_open++;
     samp__load_send(c, &l->targets[p->arm], o->chat ? "/v1/chat/completions" : "/v1/completions",
                     o->api_key, &l->body, record);
-    if (o->arrivals != SAMP_LOAD_CLOSED) note_lag(l, record->sent - record->due);
+    if (o->arrivals != SAMP_LOAD_CLOSED && !p->warmup) note_lag(l, record->sent - record->due);
 }
 
 /* ---- timers ---------------------------------------------------------------------------------- */
@@ -265,7 +283,7 @@ static void on_pulse(evutil_socket_t fd, short what, void *context)
     load *l = context;
     double now = samp_clock();
     (void)fd, (void)what;
-    note_lag(l, now - l->pulse_due);
+    if (l->counted_from > 0) note_lag(l, now - l->pulse_due);
     l->pulse_due = now + 0.02;
     wait_for(l->pulse, 0.02);
 }
@@ -303,11 +321,12 @@ static samp_status open_load(load *l, samp_error *error)
             return samp_fail(error, SAMP_NOMEM, "out of memory for %u requests", o->n_requests);
         l->n_arms++;
     }
+    SAMP_TRY(reserve_descriptors(l, error));
     SAMP_TRY(find_model(l, error));
     SAMP_TRY(make_plan(l, error));
     l->lags_capacity = l->n_plan + 1000000;
     l->lags = samp_alloc(l->lags_capacity, sizeof *l->lags);
-    l->base = event_base_new();
+    l->base = samp__load_loop();
     if (l->base) l->due_timer = event_new(l->base, -1, 0, on_due, l);
     if (l->base) l->pulse = event_new(l->base, -1, 0, on_pulse, l);
     if (!l->lags || !l->due_timer || !l->pulse)
@@ -345,11 +364,12 @@ samp_status samp_load_run(const samp_load_options *options, samp_load_result *ou
     *out = (samp_load_result){0};
     samp_status status = open_load(&l, error);
     if (status == SAMP_OK) status = run(&l, error);
-    for (int arm = 0; arm < l.n_arms && status == SAMP_OK; arm++) read_memory(&l, arm);
     for (size_t i = 0; i < l.n_all; i++) samp__load_connection_close(l.all[i]);
     if (l.due_timer) event_free(l.due_timer);
     if (l.pulse) event_free(l.pulse);
     if (l.base) event_base_free(l.base);
+    /* Now that connections are closed: libevent ends the program when a loop finds no descriptor. */
+    for (int arm = 0; arm < l.n_arms && status == SAMP_OK; arm++) read_memory(&l, arm);
     samp_buffer_release(&l.body);
     samp_free(l.all);
     samp_free(l.lags);

@@ -23,8 +23,10 @@ typedef struct samp_bench_url_options {
                     .choices = "poisson|constant", .help = "of them with --rate"),                 \
         SAMP_OPTION(type, INTEGER, member.requests, "requests", 0, "N", .initial = "100",          \
                     .min = 1, .max = 1000000, .help = "to each server; p99 needs 100"),            \
-        SAMP_OPTION(type, INTEGER, member.warmup, "warmup", 0, "N", .initial = "8", .max = 100000, \
-                    .help = "requests before them that are not counted"),                          \
+        SAMP_OPTION(type, INTEGER, member.warmup, "warmup", 0, "N", .initial = "-1", .min = -1,    \
+                    .max = 100000,                                                                 \
+                    .help = "requests before them that are not counted; -1 = as many as at once, " \
+                            "8 with --rate"),                                                      \
         SAMP_OPTION(type, INTEGER, member.input, "input-words", 0, "N", .initial = "64", .min = 1, \
                     .max = 100000, .help = "words of a prompt, unlike any other's"),               \
         SAMP_OPTION(type, INTEGER, member.shared, "shared-words", 0, "N", .initial = "0",          \

@@ -157,7 +157,9 @@ const samp_command samp__cmd_serve = {
         "neither says, from the file that --config names.\n"
         "\n"
         "SIGTERM drains: /ready says no, running requests end, then the server does. A second\n"
-        "one ends it at once.",
+        "one ends it at once. SIGHUP opens the log again (after a rotation) and reads the\n"
+        "certificate again; what runs is not disturbed. Log lines that cannot be written are\n"
+        "lost, and counted in /metrics: no request waits for a disk or a reader.",
     .examples = "  $ samp serve demo/artifact\n"
                 "  $ curl http://127.0.0.1:8000/v1/chat/completions -d '{\"messages\": "
                 "[{\"role\": \"user\", \"content\": \"Hi!\"}]}'\n"

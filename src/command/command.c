@@ -4,9 +4,11 @@
 #include "base/memory.h"
 #include "command/terminal.h"
 
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #define X(name) extern const samp_command samp__cmd_##name;
 SAMP_COMMAND_LIST(X)
@@ -70,9 +72,18 @@ static int run_command(const samp_command *command, int argc, char **argv)
     return code;
 }
 
+/* A standard stream the caller closed (`samp serve … 2>&-`) would give its number to the next file
+ * or socket, and errors would be written there. Reading only: writing to it still fails. */
+static void occupy_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd) return;
+}
+
 int samp_command_main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "");
+    occupy_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* `samp … | head` ends with a write error, not a signal */
     signal(SIGXFSZ, SIG_IGN); /* a file size limit gives a write error with its clear message */
     if (argc < 2) {

@@ -2,6 +2,7 @@
 #include "http/internal.h"
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -10,7 +11,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum { OTHER_DESCRIPTORS = 64 }; /* kept for files, listeners, logs */
@@ -132,22 +132,18 @@ void samp_http_server_drain(samp_http_server *server, double seconds)
 
 /* ---- opening and closing ---- */
 
-/* Each connection is a descriptor. The soft limit of a shell, often 1,024, is raised; what the hard
- * one does not allow is refused at the door, not by a failing accept. */
+/* Each connection is a descriptor; what their limit does not allow is refused at the door, not by a
+ * failing accept. */
 static void limit_connections(samp_http_server *server)
 {
-    struct rlimit limit;
     unsigned *max = &server->options.connections_max;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    rlim_t wanted = (rlim_t)*max + OTHER_DESCRIPTORS, old = limit.rlim_cur;
-    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-    if (old >= limit.rlim_cur || setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = old;
-    if (limit.rlim_cur >= wanted) return; /* RLIM_INFINITY is more than any number */
-    rlim_t most = limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? limit.rlim_cur - OTHER_DESCRIPTORS
-                                                         : OTHER_DESCRIPTORS;
+    uint64_t wanted = (uint64_t)*max + OTHER_DESCRIPTORS, limit = samp_descriptors_raise(wanted);
+    if (limit >= wanted) return;
+    uint64_t most =
+        limit > 2 * OTHER_DESCRIPTORS ? limit - OTHER_DESCRIPTORS : (uint64_t)OTHER_DESCRIPTORS;
     samp_log(SAMP_LOG_INFO,
              "http: at most %llu connections instead of %u, as RLIMIT_NOFILE is %llu",
-             (unsigned long long)most, *max, (unsigned long long)limit.rlim_cur);
+             (unsigned long long)most, *max, (unsigned long long)limit);
     if (*max > most) *max = (unsigned)most;
 }
 

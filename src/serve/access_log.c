@@ -3,22 +3,15 @@
 
 #include "base/memory.h"
 #include "serve/call.h"
+#include "serve/line_writer.h"
 #include "serve/server_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 struct samp_access_log {
-    pthread_mutex_t lock;
-    char *path; /* NULL = standard output */
-    int file;
+    samp_line_writer *writer;
     bool texts;
-    bool torn;     /* the file ends in a part of a line */
-    uint64_t lost; /* lines, since the last that was written */
 };
 
 samp_status samp_access_log_open(samp_access_log **out, const char *path, bool texts,
@@ -27,71 +20,37 @@ samp_status samp_access_log_open(samp_access_log **out, const char *path, bool t
     samp_access_log *log = samp_alloc(1, sizeof *log);
     if (!log) return samp_fail(error, SAMP_NOMEM, "out of memory for the log");
     log->texts = texts;
-    log->file = STDOUT_FILENO;
-    pthread_mutex_init(&log->lock, NULL);
-    if (strcmp(path, "-") != 0) {
-        log->path = samp_strdup(path);
-        log->file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-        if (!log->path || log->file < 0) {
-            samp_status status = samp_fail_errno(error, "the log %s cannot be opened", path);
-            log->file = log->file < 0 ? STDOUT_FILENO : log->file;
-            samp_access_log_close(log);
-            return status;
-        }
-    }
-    *out = log;
-    return SAMP_OK;
+    samp_status status = samp_line_writer_open(&log->writer, path, error);
+    if (status == SAMP_OK)
+        *out = log;
+    else
+        samp_free(log);
+    return status;
 }
 
 void samp_access_log_close(samp_access_log *log)
 {
     if (!log) return;
-    if (log->file != STDOUT_FILENO) close(log->file);
-    pthread_mutex_destroy(&log->lock);
-    samp_free(log->path);
+    samp_line_writer_close(log->writer);
     samp_free(log);
 }
 
 void samp_access_log_reopen(samp_access_log *log)
 {
-    if (!log || !log->path) return;
-    int file = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-    if (file < 0) return; /* the old one goes on */
-    pthread_mutex_lock(&log->lock);
-    close(log->file);
-    log->file = file;
-    log->torn = false;
-    pthread_mutex_unlock(&log->lock);
+    if (log) samp_line_writer_reopen(log->writer);
 }
 
-/* ---- writing --------------------------------------------------------------------------------- */
-
-/* False when not all was written: the disk is full, say. */
-static bool write_all(samp_access_log *log, const char *data, size_t n)
+uint64_t samp_access_log_lost(const samp_access_log *log)
 {
-    for (size_t done = 0; done < n;) {
-        ssize_t written = write(log->file, data + done, n - done);
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) return false;
-        done += (size_t)written;
-        log->torn = done < n;
-    }
-    return true;
+    return log ? samp_line_writer_lost(log->writer) : 0;
 }
 
-static void write_line(samp_access_log *log, samp_buffer *line)
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+static void put_line(samp_access_log *log, samp_buffer *line)
 {
-    pthread_mutex_lock(&log->lock);
-    if (log->lost && !line->failed && line->length > 2) {
-        line->length -= 2; /* the last brace and the newline */
-        samp_buffer_printf(line, ",\"lines_lost\":%llu}\n", (unsigned long long)log->lost);
-    }
-    bool whole = !log->torn || write_all(log, "\n", 1); /* no line begins within another */
-    if (whole && !line->failed && write_all(log, line->data, line->length))
-        log->lost = 0;
-    else
-        log->lost++;
-    pthread_mutex_unlock(&log->lock);
+    samp_buffer_text(line, "}");
+    samp_line_writer_put(log->writer, line);
     samp_buffer_release(line);
 }
 
@@ -181,8 +140,7 @@ void samp_access_log_call(samp_access_log *log, const samp_call *call)
                        call->request.stream ? "true" : "false", call->complete ? "false" : "true");
     if (samp__call_has_error(call)) member(&line, "error", call->error.message);
     if (log->texts) write_texts(call, &line);
-    samp_buffer_text(&line, "}\n");
-    write_line(log, &line);
+    put_line(log, &line);
 }
 
 void samp_access_log_exchange(samp_access_log *log, const samp_http_outcome *outcome)
@@ -196,6 +154,5 @@ void samp_access_log_exchange(samp_access_log *log, const samp_http_outcome *out
     samp_buffer_printf(&line, ",\"status\":%d,\"latency_ms\":%.3f", outcome->status,
                        outcome->seconds * 1e3);
     if (outcome->reason[0]) member(&line, "reason", outcome->reason);
-    samp_buffer_text(&line, "}\n");
-    write_line(log, &line);
+    put_line(log, &line);
 }

@@ -100,6 +100,8 @@ typedef enum samp_metric_kind { SAMP_COUNTER, SAMP_GAUGE, SAMP_HISTOGRAM } samp_
       "Share of live inputs beyond six calibrated standard deviations")                            \
     X(DRIFT_TOKENS, "samp_drift_tokens_total", SAMP_COUNTER, NONE, "", "",                         \
       "Tokens whose inputs were looked at for drift")                                              \
+    X(LOG_LINES_LOST, "samp_log_lines_lost_total", SAMP_COUNTER, NONE, "", "",                     \
+      "Lines of the log that could not be written")                                                \
     X(CPU_SECONDS, "process_cpu_seconds_total", SAMP_COUNTER, NONE, "", "",                        \
       "User and system time of the process")                                                       \
     X(RESIDENT_BYTES, "process_resident_memory_bytes", SAMP_GAUGE, NONE, "", "",                   \

@@ -105,6 +105,8 @@ static void observe_process(const samp_server *server)
     samp_metric_set(server->metrics, SAMP_METRIC_RESIDENT_BYTES, NULL, resident_bytes());
     samp_metric_set(server->metrics, SAMP_METRIC_OPEN_FDS, NULL, open_files());
     samp_metric_set(server->metrics, SAMP_METRIC_START_TIME, NULL, (double)server->started);
+    samp_metric_set(server->metrics, SAMP_METRIC_LOG_LINES_LOST, NULL,
+                    (double)samp_access_log_lost(server->log));
 }
 
 static void observe_engine(const samp_server *server)

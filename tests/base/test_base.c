@@ -1,12 +1,14 @@
-/* Errors, memory, buffers, hashing, JSON members. */
+/* Errors, memory, buffers, hashing, JSON members, diagnostics. */
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "support/cmocka_all.h"
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 static void error_hides_control_bytes(void **state)
 {
@@ -180,6 +182,27 @@ static void json_reads_long_integers(void **state)
                          SAMP_CORRUPT);
 }
 
+/* Standard error is a pipe that nobody reads: what has no room is lost, whole lines of it. */
+static void diagnostics_do_not_wait(void **state)
+{
+    enum { LINES = 1000 };
+    static char text[1 << 20];
+    int ends[2], standard_error = dup(STDERR_FILENO);
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_true(standard_error >= 0 && dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+    for (int i = 0; i < LINES; i++) samp_log(SAMP_LOG_ERROR, "%0300d\n", i);
+    dup2(standard_error, STDERR_FILENO);
+    close(ends[1]);
+    size_t n = 0, n_lines = 0;
+    for (ssize_t got; (got = read(ends[0], text + n, sizeof text - n)) > 0;) n += (size_t)got;
+    for (size_t i = 0; i < n; i++) n_lines += text[i] == '\n';
+    assert_true(n_lines > 10 && n_lines < LINES && text[n - 1] == '\n');
+    assert_int_equal(n % n_lines, 0); /* all of one length */
+    close(ends[0]);
+    close(standard_error);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +213,7 @@ int main(void)
         cmocka_unit_test(buffer_grows_and_reports_failure_once),
         cmocka_unit_test(sha256_of_known_texts),
         cmocka_unit_test(json_members_are_checked),
-        cmocka_unit_test(json_reads_long_integers)};
+        cmocka_unit_test(json_reads_long_integers),
+        cmocka_unit_test(diagnostics_do_not_wait)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

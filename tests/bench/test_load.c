@@ -3,186 +3,19 @@
  * a stall seen in full by an open loop. What the server does is named by the model asked for. */
 #include "bench/load.h"
 #include "bench/load_stream.h"
+#include "bench/mock_server.h"
 #include "support/cmocka_all.h"
 
-#include <arpa/inet.h>
 #include <math.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 enum { TTFT_MS = 100, TOKEN_MS = 20 };
 
-static int listener;
-static int port;
-static _Atomic double stall_until;
-static _Atomic int n_requests;
-
-/* ---- the server ------------------------------------------------------------------------------ */
-
-static void sleep_until(double moment)
-{
-    double left;
-    while ((left = moment - samp_clock()) > 0) {
-        struct timespec wait = {.tv_sec = (time_t)left, .tv_nsec = (long)(1e9 * fmod(left, 1))};
-        nanosleep(&wait, NULL);
-    }
-}
-
-static void put(int fd, const char *text, size_t n)
-{
-    while (n) {
-        ssize_t sent = send(fd, text, n, MSG_NOSIGNAL);
-        if (sent <= 0) return;
-        text += sent;
-        n -= (size_t)sent;
-    }
-}
-
-/* A chunk of the transfer coding; cut in two where `cut` says so. */
-static void put_chunk(int fd, const char *text, bool cut)
-{
-    char head[32];
-    size_t n = strlen(text), half = cut ? n / 2 : n;
-    snprintf(head, sizeof head, "%zx\r\n", half);
-    put(fd, head, strlen(head));
-    put(fd, text, half);
-    put(fd, "\r\n", 2);
-    if (half == n) return;
-    snprintf(head, sizeof head, "%zx\r\n", n - half);
-    put(fd, head, strlen(head));
-    put(fd, text + half, n - half);
-    put(fd, "\r\n", 2);
-}
-
-static void put_event(int fd, const char *data, const char *model)
-{
-    char text[700];
-    bool crlf = strcmp(model, "crlf") == 0;
-    snprintf(text, sizeof text, "%s%s%.500s%s%s", crlf ? ": ping\r\n" : "", "data: ", data,
-             crlf ? "\r\n" : "\n", crlf ? "\r\n" : "\n");
-    put_chunk(fd, text, strcmp(model, "split") == 0);
-}
-
-/* One answer of `tokens` tokens; false: the connection ends. */
-static bool answer(int fd, const char *model, int tokens)
-{
-    double start = samp_clock();
-    int number = atomic_fetch_add(&n_requests, 1);
-    bool coalesced = strcmp(model, "coalesced") == 0;
-    bool faulty = strcmp(model, "faulty") == 0 && number % 10 == 3;
-    char data[300];
-    if (strcmp(model, "refuse") == 0) {
-        static const char no[] = "HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno";
-        put(fd, no, sizeof no - 1);
-        return true;
-    }
-    if (strcmp(model, "page") == 0) { /* of a proxy, say: 200, and no stream */
-        static const char page[] =
-            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi";
-        put(fd, page, sizeof page - 1);
-        return true;
-    }
-    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-                               "Transfer-Encoding: chunked\r\n\r\n";
-    put(fd, head, sizeof head - 1);
-    put_event(fd, "{\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}", model);
-    for (int i = 0; i < tokens; i += 1 + coalesced) {
-        sleep_until(start + 1e-3 * (TTFT_MS + TOKEN_MS * (i + coalesced)));
-        if (strcmp(model, "stall") == 0) sleep_until(atomic_load(&stall_until));
-        if (faulty && i == 2) {
-            put_event(fd, "{\"error\":{\"message\":\"broken\"}}", model);
-            break;
-        }
-        snprintf(data, sizeof data, "{\"choices\":[{\"delta\":{\"content\":\"\xc3\xa9%s\"}}]}",
-                 coalesced ? "\xc3\xa9" : "");
-        put_event(fd, data, model);
-        if (strcmp(model, "cut") == 0 && i == 1) return false;
-    }
-    if (strcmp(model, "nofinish") != 0)
-        put_event(fd, "{\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}", model);
-    snprintf(data, sizeof data,
-             "{\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":%d}}", tokens);
-    put_event(fd, data, model);
-    if (strcmp(model, "nodone") != 0) put_event(fd, "[DONE]", model);
-    put(fd, "0\r\n\r\n", 5);
-    return true;
-}
-
-/* The number or word behind "key": in a body. */
-static void find(const char *body, const char *key, char *out, size_t n)
-{
-    const char *at = strstr(body, key);
-    out[0] = '\0';
-    if (!at) return;
-    at += strlen(key) + 1;
-    if (*at == '"') at++;
-    snprintf(out, n, "%.*s", (int)strcspn(at, "\",}"), at);
-}
-
-static void *serve_one(void *context)
-{
-    int fd = (int)(intptr_t)context, on = 1;
-    char text[65536];
-    size_t n = 0;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    for (;;) {
-        ssize_t got = recv(fd, text + n, sizeof text - 1 - n, 0);
-        if (got <= 0) break;
-        n += (size_t)got;
-        text[n] = '\0';
-        char *body = strstr(text, "\r\n\r\n"), *length = strstr(text, "Content-Length: ");
-        size_t wanted = length ? strtoul(length + 16, NULL, 10) : 0;
-        if (!body || n < (size_t)(body + 4 - text) + wanted) continue;
-        char model[64], tokens[16];
-        find(body, "\"model\"", model, sizeof model);
-        find(body, "\"max_tokens\"", tokens, sizeof tokens);
-        n = 0;
-        if (strncmp(text, "GET", 3) == 0) {
-            static const char none[] = "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n";
-            put(fd, none, sizeof none - 1);
-        } else if (!answer(fd, model, atoi(tokens)))
-            break;
-    }
-    close(fd);
-    return NULL;
-}
-
-static void *accept_all(void *context)
-{
-    (void)context;
-    for (int fd; (fd = accept(listener, NULL, NULL)) >= 0;) {
-        pthread_t thread;
-        pthread_attr_t small;
-        pthread_attr_init(&small);
-        pthread_attr_setstacksize(&small, 256 << 10);
-        if (pthread_create(&thread, &small, serve_one, (void *)(intptr_t)fd) == 0)
-            pthread_detach(thread);
-        pthread_attr_destroy(&small);
-    }
-    return NULL;
-}
+static mock_server mock;
 
 static int start(void **state)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t n = sizeof address;
-    pthread_t thread;
     (void)state;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    listener = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(listener, 1024), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &n), 0);
-    port = ntohs(address.sin_port);
-    return pthread_create(&thread, NULL, accept_all, NULL) || pthread_detach(thread);
+    return mock_start(&mock, TTFT_MS, TOKEN_MS) ? 0 : 1;
 }
 
 /* ---- the load -------------------------------------------------------------------------------- */
@@ -191,7 +24,7 @@ static char url[64];
 
 static samp_load_options load_of(const char *model, uint32_t requests)
 {
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/v1", port);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/v1", mock.port);
     return (samp_load_options){.urls = {url},
                                .model = model,
                                .concurrency = 10,
@@ -207,7 +40,7 @@ static void run(const samp_load_options *options, samp_load_result *result,
                 samp_load_summary *summary)
 {
     samp_error error;
-    atomic_store(&n_requests, 0);
+    atomic_store(&mock.n_requests, 0);
     if (samp_load_run(options, result, &error) != SAMP_OK) fail_msg("%s", error.message);
     samp_load_summarize(options, result, 0, summary);
 }
@@ -282,7 +115,7 @@ static void a_stall_is_seen_in_full(void **state)
     samp_load_summary s;
     options.arrivals = SAMP_LOAD_CONSTANT;
     options.rate = 40;
-    atomic_store(&stall_until, samp_clock() + 1.1);
+    atomic_store(&mock.stall_until, samp_clock() + 1.1);
     run(&options, &result, &s);
     assert_int_equal(s.n_success, 60);
     double longest = 0;
