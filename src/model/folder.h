@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-/* SAMP_NOT_FOUND when nothing is there, SAMP_UNSUPPORTED for GGUF, SAMP_INVALID for another file. */
+/* SAMP_NOT_FOUND: nothing is there; SAMP_UNSUPPORTED: GGUF; SAMP_INVALID: another file. */
 samp_status samp__model_folder_check(const char *path, samp_error *error);
 
 #endif

@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* How long loading may be silent before the manager gives it up: a slow disk's one shard of digests. */
+/* How long loading may be silent before the manager gives it up: one shard on a slow disk. */
 enum { SILENCE_S = 120, MESSAGE_MAX = 1024 };
 
 /* The manager's address: a path, or after @ a name that is in no file system. 0 = nobody asked. */

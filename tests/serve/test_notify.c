@@ -1,5 +1,5 @@
 /* What a service manager hears: that loading goes on, that the server is ready, no sooner than it
- * is, and that it stops. The manager is a socket of this test, once by path and once without one. */
+ * is, and that it stops. The manager is a socket of this test, by path and without one. */
 #include "serve_support.h"
 
 #include <stddef.h>
