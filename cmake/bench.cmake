@@ -13,3 +13,7 @@ target_link_libraries(http_host PRIVATE samp_http)
 add_executable(bench_engine ${CMAKE_SOURCE_DIR}/tests/engine/bench_engine.c)
 target_link_libraries(bench_engine PRIVATE samp_engine PkgConfig::CMOCKA)
 target_include_directories(bench_engine PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+# What looking for drift costs an engine.
+add_executable(bench_drift ${CMAKE_SOURCE_DIR}/tests/serve/bench_drift.c)
+target_link_libraries(bench_drift PRIVATE samp_serve PkgConfig::CMOCKA)
+target_include_directories(bench_drift PRIVATE ${CMAKE_SOURCE_DIR}/tests)

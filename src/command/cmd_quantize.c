@@ -144,7 +144,7 @@ static samp_status check_options(const quantize_options *o, samp_error *error)
     if (!o->budget && (o->calibration || o->hardware))
         return samp_fail(error, SAMP_INVALID, "--calib and --hardware belong to --budget BYTES");
     if (o->out || (o->dry_run && !o->budget)) return SAMP_OK;
-    return samp_fail(error, SAMP_INVALID, "samp quantize needs --out DIR%s",
+    return samp_fail(error, SAMP_INVALID, "--out DIR is missing%s",
                      o->dry_run ? ": what --budget measured before lies in DIR.samp" : "");
 }
 

@@ -260,7 +260,7 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
         status = compare(o, arguments, &skewed, error);
     } else {
         if (!o->out) {
-            samp_fail(error, SAMP_INVALID, "samp sample needs --out FILE, or --compare");
+            samp_fail(error, SAMP_INVALID, "give --out FILE, or --compare");
             return SAMP_EXIT_USAGE;
         }
         status = draw(o, arguments, n, error);

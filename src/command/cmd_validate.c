@@ -78,9 +78,7 @@ static int run(const void *given, const char *const *arguments, size_t n, samp_e
     if (o->rules || o->explain) return print_rules(o->explain, error);
     if (n != 1 || (o->json && o->sarif) || (o->deep && o->headers)) {
         samp_fail(error, SAMP_INVALID,
-                  n != 1
-                      ? "samp validate needs a folder or a GGUF file; samp validate --help shows "
-                        "examples"
+                  n != 1 ? "expected a folder or a GGUF file; samp validate --help shows examples"
                   : o->deep && o->headers ? "--deep and --headers exclude each other"
                                           : "--json and --sarif exclude each other");
         return SAMP_EXIT_USAGE;

@@ -2,6 +2,7 @@
 #include "command/command.h"
 
 #include "base/memory.h"
+#include "command/settings.h"
 #include "command/terminal.h"
 
 #include <fcntl.h>
@@ -102,7 +103,10 @@ int samp_command_main(int argc, char **argv)
     const samp_command *command = samp_command_find(name);
     if (command) return run_command(command, argc - 2, argv + 2);
     samp_error error;
-    samp_fail(&error, SAMP_INVALID, "'%s' is not a samp command; samp --help lists them", name);
+    const char *meant = samp__command_meant(name);
+    samp_fail(&error, SAMP_INVALID, "'%s' is not a samp command; %s%s%s", name,
+              meant ? "did you mean samp " : "samp --help lists them", meant ? meant : "",
+              meant ? "?" : "");
     print_error("", &error);
     return SAMP_EXIT_USAGE;
 }

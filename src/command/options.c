@@ -98,44 +98,6 @@ samp_status samp__option_store(const samp_option *option, const char *value, voi
     }
 }
 
-/* Edits that turn a into b, for «did you mean»; names are short. */
-static size_t distance(const char *a, const char *b)
-{
-    enum { MAX = 40 };
-    size_t n = strlen(a), m = strlen(b), row[MAX + 1];
-    if (n > MAX || m > MAX) return MAX;
-    for (size_t j = 0; j <= m; j++) row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best) best = row[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[m];
-}
-
-samp_status samp__option_unknown(const samp_command *command, const char *given, samp_error *error)
-{
-    const char *nearest = NULL;
-    size_t best = 3;
-    const char *name = given + strspn(given, "-");
-    for (size_t i = 0; i < command->n_options; i++) {
-        size_t d = distance(name, command->options[i].name);
-        if (d < best) best = d, nearest = command->options[i].name;
-    }
-    if (nearest)
-        return samp_fail(error, SAMP_INVALID, "%s is not an option of samp %s; did you mean --%s?",
-                         given, command->name, nearest);
-    return samp_fail(error, SAMP_INVALID,
-                     "%s is not an option of samp %s; samp %s --help lists them", given,
-                     command->name, command->name);
-}
-
 typedef struct parser {
     const samp_command *command;
     int argc, at;
@@ -219,15 +181,15 @@ static samp_status check_complete(const parser *p, size_t n_arguments, samp_erro
     const samp_command *command = p->command;
     for (size_t i = 0; i < command->n_options; i++)
         if (command->options[i].required && !(p->seen >> i & 1))
-            return samp_fail(error, SAMP_INVALID, "samp %s needs --%s %s", command->name,
-                             command->options[i].name, command->options[i].value);
+            return samp_fail(error, SAMP_INVALID,
+                             "--%s %s is missing; samp %s --help shows examples",
+                             command->options[i].name, command->options[i].value, command->name);
     if (n_arguments < command->min_arguments)
-        return samp_fail(error, SAMP_INVALID, "samp %s needs %s; samp %s --help shows examples",
-                         command->name, command->arguments, command->name);
+        return samp_fail(error, SAMP_INVALID, "expected %s; samp %s --help shows examples",
+                         command->arguments, command->name);
     if (n_arguments > command->max_arguments)
-        return samp_fail(error, SAMP_INVALID, "samp %s takes %s; %zu arguments were given",
-                         command->name, *command->arguments ? command->arguments : "no arguments",
-                         n_arguments);
+        return samp_fail(error, SAMP_INVALID, "expected %s; %zu arguments were given",
+                         *command->arguments ? command->arguments : "no arguments", n_arguments);
     return SAMP_OK;
 }
 

@@ -86,6 +86,13 @@ static bool plain_name(const char *name)
            strcmp(name, "..") != 0;
 }
 
+static bool listed_name(const char *name)
+{
+    static const char templates[] = SAMP_TEMPLATES_FOLDER "/";
+    size_t n = sizeof templates - 1;
+    return plain_name(strncmp(name, templates, n) == 0 ? name + n : name);
+}
+
 /* What the manifest says of one file; false when it does not say it in the right form. */
 static bool stated(const json_t *entry, uint64_t *bytes, const char **sha256)
 {
@@ -182,7 +189,7 @@ static samp_status verify_files(const char *folder, json_t *files, const samp_ma
     json_object_foreach(files, name, entry) if (stated(entry, &bytes, &sha256)) total += bytes;
     json_object_foreach(files, name, entry)
     {
-        if (!plain_name(name))
+        if (!listed_name(name))
             report(check, FINDING_NAME, name,
                    "%s/%s lists \"%s\", which is not the name of a file in this folder", folder,
                    SAMP_MANIFEST_NAME, name);
@@ -286,7 +293,7 @@ samp_status samp_manifest_write(const char *folder, const samp_manifest_file *fi
     char path[PATH_BYTES];
     SAMP_TRY(samp_path_join(path, sizeof path, folder, SAMP_MANIFEST_NAME, error));
     for (size_t i = 0; i < n; i++)
-        if (!plain_name(files[i].name))
+        if (!listed_name(files[i].name))
             return samp_fail(error, SAMP_INVALID,
                              "\"%s\" cannot be listed in %s: it is not a file of the folder",
                              files[i].name, path);

@@ -7,8 +7,8 @@
  * found too.
  *
  * Verification reports what is wrong through a callback and goes on; its status says only whether
- * it could be done. File names are names in the folder itself: one with a '/' in it is a finding,
- * not a path. */
+ * it could be done. File names are names in the folder itself, or in its folder of named chat
+ * templates: any other '/' is a finding, not a path. */
 #ifndef SAMP_FILE_MANIFEST_H
 #define SAMP_FILE_MANIFEST_H
 
@@ -16,7 +16,8 @@
 #include "base/json.h"
 
 enum { SAMP_MANIFEST_VERSION = 1 };
-#define SAMP_MANIFEST_NAME "samp.json"
+#define SAMP_MANIFEST_NAME    "samp.json"
+#define SAMP_TEMPLATES_FOLDER "additional_chat_templates" /* of Hugging Face models */
 
 typedef enum samp_severity {
     SAMP_SEVERITY_NOTE,

@@ -5,6 +5,7 @@
  * of the tensors' data is read here (model_read.c does that). */
 #include "model/model.h"
 #include "base/memory.h"
+#include "model/folder.h"
 #include "model/quantization.h"
 
 #include <stdlib.h>
@@ -192,6 +193,7 @@ static samp_status open_model(samp_model *model, const char *folder, samp_error 
     memcpy(model->where, folder, n);
     memcpy(model->where + n, config_name, sizeof config_name);
 
+    SAMP_TRY(samp__model_folder_check(folder, error));
     SAMP_TRY(samp_config_load(&model->config, folder, &model->root, error));
     SAMP_TRY(samp_quantization_open(model->root, &model->modules, model->where, error));
     SAMP_TRY(samp_quantization_threshold(model->root, &model->outlier_threshold, model->where,

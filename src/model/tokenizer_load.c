@@ -13,6 +13,7 @@
 #include "model/tokenizer_internal.h"
 
 #include "file/file.h"
+#include "model/folder.h"
 
 #include <stdio.h>
 
@@ -171,6 +172,7 @@ static samp_status load_main(samp_tokenizer **out, const char *folder, samp_erro
 samp_status samp_tokenizer_load(samp_tokenizer **out, const char *folder, samp_error *error)
 {
     *out = NULL;
+    SAMP_TRY(samp__model_folder_check(folder, error));
     SAMP_TRY(load_main(out, folder, error));
     samp_status status = read_templates(*out, folder, error);
     if (status == SAMP_OK) status = read_generation(*out, folder, error);

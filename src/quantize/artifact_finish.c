@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FILES_MAX = ARTIFACT_SHARDS_MAX + 64 };
+enum { FILES_MAX = ARTIFACT_SHARDS_MAX + 128, NAME_BYTES = NAME_MAX + 64 };
 
 static samp_status write_small(const samp_artifact *artifact, const char *name,
                                const samp_buffer *text, samp_error *error)
@@ -59,7 +59,7 @@ samp_status samp_artifact_json(samp_artifact *artifact, const char *name, json_t
 
 /* One file of the artifact, hashed. */
 typedef struct hashed_file {
-    char name[NAME_MAX + 1];
+    char name[NAME_BYTES];
     samp_manifest_file entry;
     samp_status status;
     samp_error error;
@@ -91,21 +91,37 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const hashed_file *)a)->name, ((const hashed_file *)b)->name);
 }
 
-/* The folder's files by name; the state file and an earlier samp.json are not listed. */
-static samp_status list_files(const samp_artifact *artifact, hashed_file *files, size_t *n,
-                              samp_error *error)
+/* Files of the folder, and of its `within` (NULL = itself); the state file and an earlier samp.json
+ * are not listed, nor is another folder. */
+static samp_status list_folder(const samp_artifact *artifact, const char *within,
+                               hashed_file *files, size_t *n, samp_error *error)
 {
-    DIR *folder = opendir(artifact->partial);
-    if (!folder) return samp_fail_errno(error, "%s cannot be opened", artifact->partial);
+    char path[ARTIFACT_PATH_MAX];
+    snprintf(path, sizeof path, "%s", artifact->partial);
+    if (within) SAMP_TRY(samp__artifact_path(artifact, within, path, error));
+    DIR *folder = opendir(path);
+    if (!folder) return samp_fail_errno(error, "%s cannot be opened", path);
     struct dirent *entry;
     while ((entry = readdir(folder)) && *n < FILES_MAX) {
         const char *name = entry->d_name;
         if (!strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, ARTIFACT_STATE) ||
-            !strcmp(name, SAMP_MANIFEST_NAME))
+            !strcmp(name, SAMP_MANIFEST_NAME) || !strcmp(name, SAMP_TEMPLATES_FOLDER))
             continue;
-        snprintf(files[(*n)++].name, sizeof files->name, "%s", name);
+        snprintf(files[(*n)++].name, sizeof files->name, "%s%s%s", within ? within : "",
+                 within ? "/" : "", name);
     }
     closedir(folder);
+    return SAMP_OK;
+}
+
+static samp_status list_files(const samp_artifact *artifact, hashed_file *files, size_t *n,
+                              samp_error *error)
+{
+    char path[ARTIFACT_PATH_MAX];
+    SAMP_TRY(list_folder(artifact, NULL, files, n, error));
+    SAMP_TRY(samp__artifact_path(artifact, SAMP_TEMPLATES_FOLDER, path, error));
+    if (samp_is_folder(path))
+        SAMP_TRY(list_folder(artifact, SAMP_TEMPLATES_FOLDER, files, n, error));
     qsort(files, *n, sizeof *files, compare_names);
     return SAMP_OK;
 }

@@ -3,6 +3,7 @@
 #include "quantize/quantize.h"
 #include "base/memory.h"
 #include "format/feedback.h"
+#include "quantize/companions.h"
 #include "quantize/input_fingerprint.h"
 #include "quantize/input_moments.h"
 #include "quantize/writer.h"
@@ -11,23 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* Small files that belong to a model and are taken over as they are. */
-static const char *const COMPANIONS[] = {"tokenizer.json",
-                                         "tokenizer_config.json",
-                                         "tokenizer.model",
-                                         "vocab.json",
-                                         "merges.txt",
-                                         "special_tokens_map.json",
-                                         "added_tokens.json",
-                                         "generation_config.json",
-                                         "chat_template.jinja",
-                                         "chat_template.json",
-                                         "LICENSE",
-                                         "LICENSE.txt",
-                                         "LICENSE.md",
-                                         "NOTICE",
-                                         "USE_POLICY.md"};
 
 typedef struct quantize_job {
     samp_model *model;
@@ -220,21 +204,6 @@ static samp_status options_of(void *context, size_t index, samp_encode_options *
 
 /* ---- small files ----------------------------------------------------------------------------- */
 
-static samp_status copy_companions(const quantize_job *job, const samp_artifact *artifact,
-                                   samp_error *error)
-{
-    for (size_t i = 0; i < sizeof COMPANIONS / sizeof *COMPANIONS; i++) {
-        char from[4096], to[4096];
-        SAMP_TRY(
-            samp_path_join(from, sizeof from, samp_model_folder(job->model), COMPANIONS[i], error));
-        if (!samp_is_file(from)) continue;
-        SAMP_TRY(
-            samp_path_join(to, sizeof to, samp_artifact_folder(artifact), COMPANIONS[i], error));
-        SAMP_TRY(samp_file_copy(from, to, error));
-    }
-    return SAMP_OK;
-}
-
 /* The word for the one float type of all matrices; NULL when a matrix is quantized or types differ.
  */
 static const char *uniform_dtype(const quantize_job *job)
@@ -366,7 +335,8 @@ static samp_status write_artifact(quantize_job *job, samp_pool *pool, const samp
                                      .fingerprint = hex};
     samp_artifact *artifact;
     SAMP_TRY(samp_artifact_create(&artifact, &options, job->weights, job->count, error));
-    samp_status status = copy_companions(job, artifact, error);
+    samp_status status =
+        samp_companions_copy(samp_model_folder(job->model), samp_artifact_folder(artifact), error);
     if (status == SAMP_OK)
         status = samp_artifact_json(artifact, "config.json", config_json(job), error);
     samp_row_source source = {.rows = rows_of, .options = options_of, .context = job};
@@ -390,14 +360,7 @@ static samp_status weigh(const quantize_job *job, samp_error *error)
     add_formats(job, out);
     for (size_t i = 0; i < job->count; i++)
         out->source_bytes += samp_model_at(job->model, i)->layout.bytes;
-    for (size_t i = 0; i < sizeof COMPANIONS / sizeof *COMPANIONS; i++) {
-        char path[4096];
-        struct stat info;
-        SAMP_TRY(
-            samp_path_join(path, sizeof path, samp_model_folder(job->model), COMPANIONS[i], error));
-        if (samp_is_file(path) && stat(path, &info) == 0)
-            out->companion_bytes += (uint64_t)info.st_size;
-    }
+    SAMP_TRY(samp_companions_weigh(samp_model_folder(job->model), &out->companion_bytes, error));
     return samp_artifact_sizes_of(job->weights, job->count, job->options->shard_bytes, &out->files,
                                   error);
 }

@@ -21,7 +21,7 @@ typedef struct samp_quantize_options {
     const char *recipe;              /* a name of SAMP_RECIPE_LIST */
     const json_t *plan;              /* as samp_plan_parse takes */
     const samp_weight_plan *weights; /* [samp_model_count], in model order */
-    uint64_t first_rows;             /* with weights: how the model's head was cut for them; 0 = not */
+    uint64_t first_rows; /* with weights: how the model's head was cut for them; 0 = not */
     const char
         *quant_type;       /* word for people in config.json; NULL = the recipe's name, or "plan" */
     unsigned n_threads;    /* 0 = what this process may use */

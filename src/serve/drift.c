@@ -13,7 +13,10 @@
 
 enum { TOKENS_MAX = 8, TOKENS_ENOUGH = 256, BYTES_MAX = 32 << 20, KINDS = SAMP_GROUP_EMBED };
 
-static const double share_of_time = 0.005, remembered_tokens = 8192, outlier_sigmas = 6;
+/* What is measured is half of what looking costs: the step that is looked at copies inputs, and
+ * these and the sums here take the caches' room (tests/serve/bench_drift.c). */
+static const double share_of_time = 0.0025, remembered_tokens = 8192, outlier_sigmas = 6;
+static const double publish_every_s = 1;
 
 /* One group: an input of one layer, or the head's. */
 typedef struct watched {
@@ -26,6 +29,7 @@ typedef struct watched {
     float eps;
     uint32_t n; /* tokens read by the step under way, 0 = not seen */
     double calibrated[SAMP_FINGERPRINT_BLOCKS];
+    float far[SAMP_FINGERPRINT_BLOCKS];   /* a square beyond it is an outlier */
     double mean[SAMP_FINGERPRINT_BLOCKS]; /* of x², running */
     double weight;                        /* tokens in it, at most remembered_tokens */
     double outliers;                      /* running share */
@@ -41,6 +45,7 @@ struct samp_drift {
     bool sampling;   /* the next step is looked at */
     double owed;     /* seconds of looking that the steps so far have paid for */
     double last_cost;
+    double unpublished; /* seconds of steps since the metrics were set */
 };
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -85,6 +90,13 @@ static void name_groups(samp_drift *d, const samp_config *config)
     }
 }
 
+static void read_calibrated(watched *w, const json_t *manifest)
+{
+    w->known = samp_input_fingerprint_read(manifest, w->name, w->calibrated);
+    for (unsigned b = 0; w->known && b < SAMP_FINGERPRINT_BLOCKS; b++)
+        w->far[b] = (float)(outlier_sigmas * outlier_sigmas * exp(w->calibrated[b]));
+}
+
 static samp_status make_room(samp_drift *d, samp_error *error)
 {
     uint64_t floats = 0;
@@ -121,9 +133,7 @@ samp_status samp_drift_create(samp_drift **out, samp_model *model, const json_t 
                              : samp_fail(error, SAMP_NOMEM, "out of memory for watching drift");
     if (status == SAMP_OK) {
         name_groups(d, config);
-        for (size_t i = 0; i < d->n; i++)
-            d->groups[i].known =
-                samp_input_fingerprint_read(manifest, d->groups[i].name, d->groups[i].calibrated);
+        for (size_t i = 0; i < d->n; i++) read_calibrated(&d->groups[i], manifest);
         status = make_room(d, error);
     }
     if (status == SAMP_OK)
@@ -173,23 +183,44 @@ samp_tap samp_drift_tap(samp_drift *drift)
     return drift ? (samp_tap){.input = take_input, .context = drift} : (samp_tap){0};
 }
 
+/* The sum of x² over n inputs; *n_far grows by those beyond `far`. In lanes, so that no addition
+ * waits for the one before. */
+static double add_squares(const float *x, size_t n, float far, uint32_t *n_far)
+{
+    enum { LANES = 8 };
+    float sums[LANES] = {0};
+    uint32_t counts[LANES] = {0};
+    size_t k = 0;
+    for (; k + LANES <= n; k += LANES)
+        for (unsigned lane = 0; lane < LANES; lane++) {
+            float square = x[k + lane] * x[k + lane];
+            sums[lane] += square;
+            counts[lane] += square > far;
+        }
+    for (; k < n; k++) {
+        sums[0] += x[k] * x[k];
+        counts[0] += x[k] * x[k] > far;
+    }
+    double sum = 0;
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        sum += sums[lane];
+        *n_far += counts[lane];
+    }
+    return sum;
+}
+
 static void add_token(watched *w, const float *x)
 {
-    uint64_t far = 0;
+    uint32_t n_far = 0;
     w->weight = fmin(w->weight + 1, remembered_tokens);
     for (unsigned b = 0; b < SAMP_FINGERPRINT_BLOCKS; b++) {
         uint64_t begin, end;
-        double sum = 0, limit = outlier_sigmas * outlier_sigmas * exp(w->calibrated[b]);
         samp_fingerprint_block(w->cols, b, &begin, &end);
         if (end == begin) continue;
-        for (uint64_t k = begin; k < end; k++) {
-            double square = (double)x[k] * x[k];
-            sum += square;
-            far += square > limit;
-        }
+        double sum = add_squares(x + begin, end - begin, w->far[b], &n_far);
         w->mean[b] += (sum / (double)(end - begin) - w->mean[b]) / w->weight;
     }
-    w->outliers += ((double)far / (double)w->cols - w->outliers) / w->weight;
+    w->outliers += ((double)n_far / (double)w->cols - w->outliers) / w->weight;
 }
 
 static double drift_of(const watched *w)
@@ -213,21 +244,32 @@ static void add_step(samp_drift *d)
         }
         if (w->n > seen) seen = w->n;
         w->n = 0;
+    }
+    samp_metric_add(d->metrics, SAMP_METRIC_DRIFT_TOKENS, NULL, seen);
+}
+
+/* Logarithms of all groups, and a search for each one's series: more than a look at one token. */
+static void publish(samp_drift *d)
+{
+    d->unpublished = 0;
+    for (size_t i = 0; i < d->n; i++) {
+        watched *w = &d->groups[i];
         if (!w->known || w->weight < TOKENS_ENOUGH) continue;
         atomic_store(&w->drift, drift_of(w));
         samp_metric_set(d->metrics, SAMP_METRIC_DRIFT, w->name, atomic_load(&w->drift));
         samp_metric_set(d->metrics, SAMP_METRIC_OUTLIER_RATIO, w->name, w->outliers);
     }
-    samp_metric_add(d->metrics, SAMP_METRIC_DRIFT_TOKENS, NULL, seen);
 }
 
 void samp_drift_step(samp_drift *d, double seconds)
 {
     if (!d) return;
     d->owed += share_of_time * seconds;
+    d->unpublished += seconds;
     if (d->sampling) {
         double start = samp_clock();
         add_step(d);
+        if (d->unpublished >= publish_every_s) publish(d);
         d->last_cost = samp_clock() - start;
         d->owed -= d->last_cost;
         if (d->owed < -1) d->owed = -1; /* after a pause of the machine */

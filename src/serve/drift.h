@@ -5,7 +5,8 @@
  * Now and then a step's inputs are copied by a tap, a few tokens of them, and their mean squares go
  * into running means; a group's drift is the mean over its sixteen runs of channels of
  * |ln(live / calibrated)|: 0 = as calibrated, 0.7 = half or twice as large. How often is decided by
- * what it costs: half a percent of the time of all steps. All on the engine's thread. */
+ * what it costs: half a percent of the time of all steps. Metrics follow once a second of steps.
+ * All on the engine's thread. */
 #ifndef SAMP_SERVE_DRIFT_H
 #define SAMP_SERVE_DRIFT_H
 

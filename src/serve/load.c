@@ -238,6 +238,7 @@ void *samp__server_load(void *context)
                         (double)samp_session_weight_bytes(session));
         int loading = SAMP_SERVER_LOADING;
         atomic_compare_exchange_strong(&server->state, &loading, SAMP_SERVER_READY);
+        samp_notify_ready(server->about);
         if (server->options->ready)
             server->options->ready(server->options->context, server, samp_clock() - start);
     } else

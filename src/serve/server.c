@@ -60,6 +60,7 @@ static void on_stop(void *context, int signal_number)
     samp_server *server = context;
     int n = atomic_fetch_add(&server->n_signals, 1) + 1;
     bool loaded = atomic_load(&server->state) != SAMP_SERVER_LOADING;
+    samp_notify_stopping(n == 1 && loaded ? "running requests may end" : "told to stop at once");
     if (n == 1 && loaded)
         server->has_drainer = pthread_create(&server->drainer, NULL, drain, server) == 0;
     if (n > 1 || !loaded || !server->has_drainer) samp_http_server_drain(server->http, 0);
@@ -88,8 +89,9 @@ static samp_status catch_signals(samp_server *server, samp_error *error)
 
 static bool report_progress(void *context, const char *what, uint64_t done, uint64_t total)
 {
-    const samp_server *server = context;
+    samp_server *server = context;
     if (atomic_load(&server->n_signals)) return false;
+    samp_notify_loading(&server->notified, what, done, total);
     return samp_progress_report(&server->options->progress, what, done, total);
 }
 

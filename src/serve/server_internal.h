@@ -9,6 +9,7 @@
 #include "serve/call.h"
 #include "serve/drift.h"
 #include "serve/metrics.h"
+#include "serve/notify.h"
 #include "serve/prepare.h"
 
 #include <pthread.h>
@@ -42,6 +43,7 @@ struct samp_server {
     samp_api_defaults defaults;
 
     samp_progress progress; /* of loading: the options', until a signal comes */
+    double notified;        /* when the service manager was told of it last */
     pthread_t loader, drainer, metrics_loop;
     bool has_loader, has_drainer, has_metrics_loop;
 

@@ -1,6 +1,7 @@
 /* The command line: values, errors, and that every command's tables are sound. */
 #include "base/memory.h"
 #include "command/command.h"
+#include "command/settings.h"
 #include "command/terminal.h"
 #include "support/cmocka_all.h"
 
@@ -115,6 +116,51 @@ static void errors_name_the_option(void **state)
     assert_int_equal(parse(2, "-fx", "a"), SAMP_INVALID);
 }
 
+static void expect_hint(const char *name, const char *option, const char *hint)
+{
+    const samp_command *c = samp_command_find(name);
+    assert_int_equal(samp__option_unknown(c, option, &error), SAMP_INVALID);
+    if (!strstr(error.message, hint)) fail_msg("%s", error.message);
+}
+
+static void unknown_options_get_an_answer(void **state)
+{
+    (void)state;
+    expect_hint("serve", "--port=8000", "--port is not an option; here it is --listen ADDRESS: ");
+    expect_hint("serve", "--max_model_len", "here it is --context N");
+    expect_hint("eval", "--max-model-len", "here it is --ctx N");
+    expect_hint("generate", "--temp", "did you mean --temperature?");
+    expect_hint("generate", "--prompts", "did you mean --prompt?");
+    expect_hint("serve", "--model", "usage: samp serve MODEL");
+    expect_hint("serve", "-m", "usage: samp serve MODEL");
+    expect_hint("serve", "-zport", "-z is not an option; samp serve --help lists them");
+    expect_hint("serve", "--n", "samp serve --help lists them"); /* not --kv */
+    expect_hint("serve", "--", "samp serve --help lists them");
+    expect_hint("serve", "port", "here it is --listen"); /* in a file of options */
+    char long_name[5000];
+    memset(long_name, '-', 2);
+    memset(long_name + 2, 'x', sizeof long_name - 3);
+    long_name[sizeof long_name - 1] = '\0';
+    expect_hint("serve", long_name, "samp serve --help lists them");
+}
+
+/* What other programs call an option is none of ours there, and stands for one that some command
+ * has. */
+static void names_from_elsewhere_are_of_use(void **state)
+{
+    (void)state;
+    const char *theirs, *ours;
+    size_t n = samp__option_elsewhere(0, &theirs, &ours);
+    for (size_t i = 0; i < n; i++) {
+        bool used = false;
+        samp__option_elsewhere(i, &theirs, &ours);
+        for (size_t c = 0; c < samp_command_count(); c++)
+            used |= samp__option_find(samp_command_at(c), ours, strlen(ours)) &&
+                    !samp__option_find(samp_command_at(c), theirs, strlen(theirs));
+        if (!used) fail_msg("no command needs to hear that %s is --%s", theirs, ours);
+    }
+}
+
 static const char *file_of(const char *lines)
 {
     static char path[100];
@@ -163,8 +209,7 @@ static void options_come_from_variables_and_a_file(void **state)
 static void a_wrong_line_is_named(void **state)
 {
     static const char *const bad[][2] = {
-        {"count = 4\ncuont = 4",
-         "line 2: cuont is not an option of samp demo; did you mean --count?"},
+        {"count = 4\ncuont = 4", "line 2: cuont is not an option; did you mean --count?"},
         {"count", "line 1: \"count\" is not NAME = VALUE"},
         {"count = 11", "line 1: --count 11: expected 1 to 10"},
         {"count = 4\n\ncount = 4", "line 3: count was given before"},
@@ -285,6 +330,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(values_in_every_spelling),
                                        cmocka_unit_test(errors_name_the_option),
+                                       cmocka_unit_test(unknown_options_get_an_answer),
+                                       cmocka_unit_test(names_from_elsewhere_are_of_use),
                                        cmocka_unit_test(options_come_from_variables_and_a_file),
                                        cmocka_unit_test(a_wrong_line_is_named),
                                        cmocka_unit_test(sizes),

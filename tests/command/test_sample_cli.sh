@@ -68,7 +68,7 @@ expect 2 'none of 2 lines is a record' -- "$samp" sample <(echo x; echo y) --out
 gzip -k log.jsonl
 expect 2 'zcat log.jsonl.gz | samp sample -' -- "$samp" sample log.jsonl.gz --out none.jsonl
 expect 2 'absent.jsonl' -- "$samp" sample absent.jsonl --out none.jsonl
-expect 3 'needs --out FILE' -- "$samp" sample log.jsonl
+expect 3 'give --out FILE, or --compare' -- "$samp" sample log.jsonl
 expect 3 'takes two logs' -- "$samp" sample --compare log.jsonl
 expect 3 'expected 1 to 10000' -- "$samp" sample log.jsonl --out x.jsonl --records 0
 [ ! -e none.jsonl ] && [ ! -e none.fingerprint.json ] || fail 'a failed run left files'

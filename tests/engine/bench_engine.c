@@ -16,45 +16,10 @@
  * On a shared machine only ratios mean something: seconds of processor time are given beside wall
  * time, because other programs' load is not in them. Prints one JSON object. */
 #include "base/prng.h"
-#include "engine/engine.h"
+#include "support/engine_times.h"
 #include "support/tiny_session.h"
 
-#include <stdatomic.h>
-
-enum { STREAMS_MAX = 64, PROMPT = 32, ANSWER = 32, SHARED = 1024, RUNS_MAX = 31 };
-
-typedef struct times {
-    double wall, cpu;
-} times;
-
-static times now(void) { return (times){samp_clock(), samp_cpu_seconds()}; }
-
-static times since(times start)
-{
-    times end = now();
-    return (times){end.wall - start.wall, end.cpu - start.cpu};
-}
-
-static void check(samp_status status, const samp_error *error)
-{
-    if (status == SAMP_OK) return;
-    fprintf(stderr, "bench_engine: %s\n", error->message);
-    exit(2);
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(const double *values, size_t n)
-{
-    double sorted[RUNS_MAX];
-    memcpy(sorted, values, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, compare_doubles);
-    return sorted[n / 2];
-}
+enum { STREAMS_MAX = 64, PROMPT = 32, ANSWER = 32, SHARED = 1024 };
 
 /* ---- a session by hand ---- */
 
@@ -97,70 +62,19 @@ static times by_hand(samp_session *session, const int32_t *prompts, uint32_t n)
     return taken;
 }
 
-/* ---- the engine ---- */
-
-typedef struct waiter {
-    atomic_uint n_ended;
-    double first; /* seconds to the first token of the last that ended */
-} waiter;
-
-static bool take_token(void *context, const samp_token_event *event)
-{
-    (void)context, (void)event;
-    return true;
-}
-
-static void take_end(void *context, const samp_end *end)
-{
-    waiter *w = context;
-    w->first = end->first_token - end->arrived;
-    atomic_fetch_add(&w->n_ended, 1);
-}
-
-static times by_engine(samp_engine *engine, const int32_t *prompts, uint32_t n_prompt,
-                       uint32_t n_answer, uint32_t n, uint64_t salt, double *first)
-{
-    waiter w = {0};
-    times start = now();
-    for (uint32_t i = 0; i < n; i++) {
-        samp_error error;
-        samp_ticket ticket;
-        samp_request request = samp_request_defaults();
-        request.prompt = prompts + (size_t)i * n_prompt;
-        request.n_prompt = n_prompt;
-        request.max_tokens = n_answer;
-        request.ignore_eos = true;
-        request.cache_salt = salt;
-        request.sink = (samp_sink){take_token, NULL, take_end, &w};
-        check(samp_engine_submit(engine, &request, &ticket, &error), &error);
-    }
-    while (atomic_load(&w.n_ended) < n) nanosleep(&(struct timespec){.tv_nsec = 2000 * 1000}, NULL);
-    if (first) *first = w.first;
-    return since(start);
-}
-
-static samp_engine *open_engine(const char *folder, unsigned n_threads, bool guesses,
-                                uint32_t max_running)
-{
-    samp_model *model;
-    samp_engine *engine;
-    samp_error error;
-    samp_engine_options options = {.session = {.n_threads = n_threads, .context = 16384},
-                                   .max_running = max_running,
-                                   .no_speculation = !guesses};
-    check(samp_model_open(&model, folder, &error), &error);
-    check(samp_engine_open(&engine, model, &options, &error), &error);
-    samp_model_close(model);
-    return engine;
-}
-
 /* ---- the three benches ---- */
+
+static samp_engine_options options_of(unsigned n_threads, bool guesses)
+{
+    return (samp_engine_options){.session = {.n_threads = n_threads, .context = 16384},
+                                 .no_speculation = !guesses};
+}
 
 static void bench_streams(const char *folder, unsigned n_threads, uint32_t runs, uint32_t fewest)
 {
     samp_session *session =
         session_on(folder, (samp_session_options){.n_threads = n_threads, .context = 16384});
-    samp_engine *engine = open_engine(folder, n_threads, false, 0);
+    samp_engine *engine = open_engine(folder, options_of(n_threads, false));
     int32_t prompts[STREAMS_MAX * PROMPT];
     printf(" \"streams\": [");
     for (uint32_t n = fewest; n <= STREAMS_MAX; n *= 2) {
@@ -189,7 +103,7 @@ static void bench_streams(const char *folder, unsigned n_threads, uint32_t runs,
 
 static void bench_prefix(const char *folder, unsigned n_threads, uint32_t runs)
 {
-    samp_engine *engine = open_engine(folder, n_threads, false, 0);
+    samp_engine *engine = open_engine(folder, options_of(n_threads, false));
     uint32_t vocab = samp_session_config(samp_engine_session(engine))->vocab_size;
     int32_t prompt[SHARED + PROMPT];
     double cold[RUNS_MAX], warm[RUNS_MAX];
@@ -208,8 +122,8 @@ static void bench_prefix(const char *folder, unsigned n_threads, uint32_t runs)
 
 static void bench_guesses(const char *folder, unsigned n_threads, uint32_t runs)
 {
-    samp_engine *engines[2] = {open_engine(folder, n_threads, false, 0),
-                               open_engine(folder, n_threads, true, 0)};
+    samp_engine *engines[2] = {open_engine(folder, options_of(n_threads, false)),
+                               open_engine(folder, options_of(n_threads, true))};
     uint32_t vocab = samp_session_config(samp_engine_session(engines[0]))->vocab_size;
     int32_t prompt[4 * PROMPT];
     double wall[2][RUNS_MAX];
@@ -231,7 +145,9 @@ static int offline(char **argv)
 {
     uint32_t streams = (uint32_t)atoi(argv[4]), n = (uint32_t)atoi(argv[5]);
     uint32_t n_prompt = (uint32_t)atoi(argv[6]), n_answer = (uint32_t)atoi(argv[7]);
-    samp_engine *engine = open_engine(argv[2], (unsigned)atoi(argv[3]), false, streams);
+    samp_engine_options options = options_of((unsigned)atoi(argv[3]), false);
+    options.max_running = streams;
+    samp_engine *engine = open_engine(argv[2], options);
     uint32_t vocab = samp_session_config(samp_engine_session(engine))->vocab_size;
     int32_t *prompts = samp_alloc((size_t)n * n_prompt, sizeof *prompts);
     random_tokens(prompts, (size_t)n * n_prompt, vocab, 1);

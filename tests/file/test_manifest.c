@@ -165,6 +165,17 @@ static void test_bad_manifests(void **state)
          "SAMP-MAN-003 error ;" CHANGED},
         {"{\"schema_version\":1,\"files\":{\"..\":{\"bytes\":0,\"sha256\":\"" DIGEST "\"}}}",
          "SAMP-MAN-003 error ..;" CHANGED},
+        {"{\"schema_version\":1,\"files\":{\"a/x\":{\"bytes\":0,\"sha256\":\"" DIGEST "\"}}}",
+         "SAMP-MAN-003 error a/x;" CHANGED},
+        {"{\"schema_version\":1,\"files\":{\"additional_chat_templates/../x\":{\"bytes\":0,"
+         "\"sha256\":\"" DIGEST "\"}}}",
+         "SAMP-MAN-003 error additional_chat_templates/../x;" CHANGED},
+        {"{\"schema_version\":1,\"files\":{\"additional_chat_templates/\":{\"bytes\":0,"
+         "\"sha256\":\"" DIGEST "\"}}}",
+         "SAMP-MAN-003 error additional_chat_templates/;" CHANGED},
+        {"{\"schema_version\":1,\"files\":{\"additional_chat_templates/x.jinja\":{\"bytes\":0,"
+         "\"sha256\":\"" DIGEST "\"}}}",
+         "SAMP-MAN-004 error additional_chat_templates/x.jinja;" CHANGED},
         {"{\"schema_version\":1,\"files\":{\"x\":{\"bytes\":0,\"sha256\":\"" DIGEST "\"}}}",
          "SAMP-MAN-004 error x;" CHANGED},
         {"{\"schema_version\":1,\"files\":{\"x\":{\"bytes\":-1,\"sha256\":\"" DIGEST "\"}}}",

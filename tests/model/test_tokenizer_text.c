@@ -324,7 +324,9 @@ static void test_load_absent(void **state)
     samp_error error = {0};
     samp_tokenizer *t = NULL;
     assert_fails(samp_tokenizer_load(&t, "/nonexistent", &error), &error, SAMP_NOT_FOUND,
-                 "/nonexistent has neither tokenizer.json nor tokenizer.model");
+                 "/nonexistent does not exist");
+    assert_fails(samp_tokenizer_load(&t, "/", &error), &error, SAMP_NOT_FOUND,
+                 "/ has neither tokenizer.json nor tokenizer.model");
     assert_null(t);
 }
 

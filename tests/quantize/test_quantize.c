@@ -2,6 +2,8 @@
  * sources are refused. */
 #include "support/cmocka_all.h"
 
+#include "file/manifest.h"
+#include "model/tokenizer.h"
 #include "quantize/model_maker.h"
 #include "quantize/quantize.h"
 
@@ -234,6 +236,87 @@ static void test_threads_and_shards_do_not_matter(void **state)
     samp_buffer_release(&b);
 }
 
+static void write_file(const char *folder, const char *name, const char *text)
+{
+    char path[1024];
+    samp_error error;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(samp_file_write(path, text, strlen(text), &error), SAMP_OK);
+}
+
+static void make_folder(const char *folder, const char *name)
+{
+    char path[1024];
+    samp_error error;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(samp_make_folder(path, &error), SAMP_OK);
+}
+
+static void note_finding(void *context, const char *id, samp_severity severity, const char *file,
+                         const char *message)
+{
+    (void)severity, (void)message;
+    snprintf(context, 100, "%s %s", id, file);
+}
+
+/* The first finding of the artifact's manifest; "" = none. */
+static const char *manifest_finding(const fixture *f)
+{
+    static char first[100];
+    samp_error error = {0};
+    samp_manifest_check check = {.digests = true, .report = note_finding, .context = first};
+    first[0] = '\0';
+    if (samp_manifest_verify(f->out, &check, &error) != SAMP_OK) fail_msg("%s", error.message);
+    return first;
+}
+
+/* They are taken over with digests, whatever else lies beside them is not, and they are used. */
+static void test_named_chat_templates(void **state)
+{
+    const fixture *f = *state;
+    static const char folder[] = "additional_chat_templates", tools[] = "{{ tools }}";
+    samp_quantize_sizes before = {0}, after = {0};
+    samp_quantize_options options = {.recipe = "samp", .n_threads = 1, .dry_run = &before};
+    samp_buffer text = {0};
+    samp_tokenizer *tokenizer;
+    samp_error error = {0};
+    quantize(f, &options);
+    make_folder(f->source, folder);
+    write_file(f->source, "additional_chat_templates/tool_use.jinja", tools);
+    write_file(f->source, "additional_chat_templates/rag.jinja", "{{ documents }}");
+    write_file(f->source, "additional_chat_templates/.jinja", "no name");
+    write_file(f->source, "additional_chat_templates/run.py", "no template");
+    make_folder(f->source, "additional_chat_templates/x.jinja");
+    options.dry_run = &after;
+    quantize(f, &options);
+    assert_int_equal(after.companion_bytes - before.companion_bytes, strlen(tools) + 15);
+    options.dry_run = NULL;
+    quantize(f, &options);
+    assert_string_equal(manifest_finding(f), "");
+    read_file(f->out, "samp.json", &text);
+    assert_non_null(strstr(text.data, "\"additional_chat_templates/rag.jinja\""));
+    assert_null(strstr(text.data, "run.py"));
+    assert_null(strstr(text.data, "x.jinja"));
+    assert_int_equal(samp_tokenizer_load(&tokenizer, f->out, &error), SAMP_OK);
+    assert_string_equal(samp_tokenizer_tool_template(tokenizer), tools);
+    samp_tokenizer_release(tokenizer);
+    write_file(f->out, "additional_chat_templates/tool_use.jinja", "{{ TOOLS }}");
+    assert_string_equal(manifest_finding(f),
+                        "SAMP-MAN-007 additional_chat_templates/tool_use.jinja");
+    options.force = true; /* replaces a folder in the folder too */
+    quantize(f, &options);
+    assert_string_equal(manifest_finding(f), "");
+    for (int i = 0; i < 40; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s/t%d.jinja", folder, i);
+        write_file(f->source, name, "x");
+    }
+    assert_int_equal(samp_quantize(f->source, f->out, &options, NULL, &error), SAMP_LIMIT);
+    assert_non_null(strstr(error.message, "has more than 32 chat templates"));
+    assert_string_equal(manifest_finding(f), ""); /* what was there stays */
+    samp_buffer_release(&text);
+}
+
 static void expect_error(const fixture *f, const samp_quantize_options *options, samp_status status,
                          const char *words)
 {
@@ -380,6 +463,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_samp_recipe_costs_what_the_table_says, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_threads_and_shards_do_not_matter, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_named_chat_templates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_values_that_cannot_be_quantized, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel_and_continue, setup, teardown),

@@ -51,7 +51,7 @@ static double run(samp_model *model, const json_t *manifest, samp_metrics *metri
     size_t n = 0;
     tiny_check(samp_drift_create(&drift, model, manifest, metrics, &error), &error);
     assert_non_null(drift);
-    samp_session_options options = {.n_threads = 1, .tap = samp_drift_tap(drift)};
+    samp_session_options options = {.n_threads = 2, .tap = samp_drift_tap(drift)};
     tiny_check(samp_session_open(&session, model, &options, &error), &error);
     for (unsigned window = 0; window < TOKENS / WINDOW; window++) {
         samp_sequence *sequence;

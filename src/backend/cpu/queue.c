@@ -167,10 +167,21 @@ static void run_read(const samp__op *op, unsigned thread, unsigned n_threads)
         memcpy(op->read.host + begin, op->read.from + begin, (end - begin) * sizeof(float));
 }
 
-/* Every operation may need all of what the one before wrote, but reads only follow one another. */
-static bool needs_barrier(const samp__op *before, const samp__op *op)
+static bool is_input(const samp__op *read, const samp__matmul *matmul)
 {
-    return before->kind != SAMP__OP_READ || op->kind != SAMP__OP_READ;
+    return read->read.from == matmul->x || read->read.from == matmul->y;
+}
+
+/* Every operation may need all of what the one before wrote. But reads only follow one another, and
+ * a product does not write its inputs: it may begin while other threads still copy them. */
+static bool needs_barrier(const samp__op *ops, size_t i)
+{
+    if (ops[i - 1].kind != SAMP__OP_READ) return true;
+    if (ops[i].kind == SAMP__OP_READ) return false;
+    if (ops[i].kind != SAMP__OP_MATMUL) return true;
+    for (size_t k = i; k > 0 && ops[k - 1].kind == SAMP__OP_READ; k--)
+        if (!is_input(&ops[k - 1], &ops[i].matmul)) return true;
+    return false;
 }
 
 static void run_ops(void *context, unsigned thread, unsigned n_threads)
@@ -178,7 +189,7 @@ static void run_ops(void *context, unsigned thread, unsigned n_threads)
     const samp_device *device = context;
     for (size_t i = 0; i < device->n_ops; i++) {
         const samp__op *op = &device->ops[i];
-        if (i && needs_barrier(op - 1, op)) samp_pool_barrier(device->pool);
+        if (i && needs_barrier(device->ops, i)) samp_pool_barrier(device->pool);
         switch (op->kind) {
         case SAMP__OP_EMBED: run_embed(device, op, thread, n_threads); break;
         case SAMP__OP_MATMUL: samp__matmul_run(device, &op->matmul, thread, n_threads); break;
