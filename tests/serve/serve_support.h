@@ -189,4 +189,19 @@ static inline json_t *post(const served *s, const char *path, const char *body, 
     return json;
 }
 
+/* The first value of that name in /metrics. */
+static inline double metric(const served *s, const char *name)
+{
+    samp_buffer text = {0};
+    char key[100];
+    assert_int_equal(ask(s, "GET", "/metrics", NULL, NULL, &text), 200);
+    int n = snprintf(key, sizeof key, "\n%s", name);
+    const char *at = strstr(text.data, key);
+    if (!at) fail_msg("no %s in /metrics", name);
+    at += n;
+    double value = atof(*at == '{' ? strchr(at, '}') + 1 : at);
+    samp_buffer_release(&text);
+    return value;
+}
+
 #endif

@@ -64,19 +64,6 @@ static void ask_in_a_crowd(const served *s, unsigned n)
     samp_buffer_release(&text);
 }
 
-static double metric(const served *s, const char *name)
-{
-    samp_buffer text = {0};
-    char key[100];
-    assert_int_equal(ask(s, "GET", "/metrics", NULL, NULL, &text), 200);
-    snprintf(key, sizeof key, "\n%s{", name);
-    const char *line = strstr(text.data, key);
-    if (!line) fail_msg("no %s in /metrics", name);
-    double value = atof(strchr(line, '}') + 1);
-    samp_buffer_release(&text);
-    return value;
-}
-
 static void alone_without_cache_and_speculation(void **state)
 {
     served s;
