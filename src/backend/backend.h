@@ -34,7 +34,7 @@ typedef struct samp_weight_source {
     const samp_layout *layout;
     const void *const *parts;
     int activation_bits; /* 8 or 16 */
-    bool embed;          /* `embed` will read rows of it: the device keeps what an exact decode needs */
+    bool embed; /* `embed` will read rows of it: the device keeps what an exact decode needs */
 } samp_weight_source;
 
 typedef enum samp_kv_type { SAMP_KV_FP16, SAMP_KV_INT8, SAMP_KV_FP32 } samp_kv_type;
@@ -76,12 +76,15 @@ typedef struct samp_attention {
     uint32_t window; /* positions a query sees, its own the last; 0 = all up to its own */
     float scale;     /* 1/sqrt(head_dim) */
     float eps;       /* of the norms by gain */
-    const samp_tensor *rope;    /* [max_positions][head_dim/2][2]: cos, sin; NULL = nothing is rotated */
-    const samp_tensor *bias[3]; /* added to q, k, v first: [n_heads*head_dim], [n_kv_heads*head_dim] twice; or NULL */
+    /* [max_positions][head_dim/2][2]: cos, sin; NULL = nothing is rotated */
+    const samp_tensor *rope;
+    /* added to q, k, v first: [n_heads*head_dim], [n_kv_heads*head_dim] twice; or NULL */
+    const samp_tensor *bias[3];
     const samp_tensor *gain[2]; /* rmsnorm of each head of q, k, before rope: [head_dim]; or NULL */
-    samp_tensor *q, *k, *v;  /* [n_tokens][n_heads*head_dim], [n_tokens][n_kv_heads*head_dim] twice; may be
-                                overwritten by what attention makes of them */
-    samp_tensor *out;        /* [n_tokens][n_heads*head_dim] */
+    /* [n_tokens][n_heads*head_dim], [n_tokens][n_kv_heads*head_dim] twice; may be overwritten by what
+     * attention makes of them */
+    samp_tensor *q, *k, *v;
+    samp_tensor *out; /* [n_tokens][n_heads*head_dim] */
 } samp_attention;
 
 typedef struct samp_backend {
@@ -89,19 +92,24 @@ typedef struct samp_backend {
     const char *name;
 
     samp_status (*open)(samp_device **out, const samp_device_options *options, samp_error *error);
-    void (*close)(samp_device *device); /* NULL allowed; tensors, weights, kv must be released before */
+    /* NULL allowed; tensors, weights, kv must be released before */
+    void (*close)(samp_device *device);
     /* One line for people: "AMD EPYC, avx2, 2 threads". Lives as long as the device. */
     const char *(*describe)(const samp_device *device);
 
-    samp_status (*tensor_create)(samp_device *device, size_t n_floats, samp_tensor **out, samp_error *error);
+    samp_status (*tensor_create)(samp_device *device, size_t n_floats, samp_tensor **out,
+                                 samp_error *error);
     void (*tensor_release)(samp_device *device, samp_tensor *tensor);
     /* Copies at once from the host (load time, tables). */
-    samp_status (*tensor_set)(samp_device *device, samp_tensor *tensor, const float *values, size_t n, samp_error *error);
-    samp_status (*weight_create)(samp_device *device, const samp_weight_source *source, samp_weight **out, samp_error *error);
+    samp_status (*tensor_set)(samp_device *device, samp_tensor *tensor, const float *values,
+                              size_t n, samp_error *error);
+    samp_status (*weight_create)(samp_device *device, const samp_weight_source *source,
+                                 samp_weight **out, samp_error *error);
     void (*weight_release)(samp_device *device, samp_weight *weight);
     /* Bytes the kernels read when they multiply by this weight once. */
     size_t (*weight_bytes)(const samp_weight *weight);
-    samp_status (*kv_create)(samp_device *device, const samp_kv_shape *shape, samp_kv **out, samp_error *error);
+    samp_status (*kv_create)(samp_device *device, const samp_kv_shape *shape, samp_kv **out,
+                             samp_error *error);
     void (*kv_release)(samp_device *device, samp_kv *kv);
     size_t (*kv_bytes)(const samp_kv *kv);
 
@@ -109,7 +117,8 @@ typedef struct samp_backend {
     void (*begin)(samp_device *device, const samp_batch *batch);
     /* out [n_tokens][cols] = rows `tokens` of the weights (created with source.embed), of which each goes on where
      * the one before ends, decoded exactly. */
-    void (*embed)(samp_device *device, int n_weights, const samp_weight *const weights[], samp_tensor *out);
+    void (*embed)(samp_device *device, int n_weights, const samp_weight *const weights[],
+                  samp_tensor *out);
     /* out[i] [n][rows_i] = input · weight[i]^T (added to out[i] when add); all weights have the same number of columns.
      * n is the step's n_tokens, or n_rows of a gathered input. */
     void (*matmul)(samp_device *device, uint32_t n, const samp_input *input, int n_weights,
@@ -117,10 +126,12 @@ typedef struct samp_backend {
     /* Adds biases, norms and rotates heads of q and k, appends k and v to the cache, attends causally. */
     void (*attention)(samp_device *device, samp_kv *kv, const samp_attention *attention);
     /* out row i = in row rows[i]; rows is host memory that must live until sync. width floats a row. */
-    void (*gather)(samp_device *device, const samp_tensor *in, const uint32_t *rows, uint32_t n_rows, uint32_t width, samp_tensor *out);
+    void (*gather)(samp_device *device, const samp_tensor *in, const uint32_t *rows,
+                   uint32_t n_rows, uint32_t width, samp_tensor *out);
     /* Copies floats first … first+n-1 of the tensor, as they are at this place in the queue, to host memory,
      * which is written by the end of the next sync. */
-    void (*read)(samp_device *device, const samp_tensor *tensor, size_t first, size_t n, float *host);
+    void (*read)(samp_device *device, const samp_tensor *tensor, size_t first, size_t n,
+                 float *host);
     /* Runs everything enqueued; the first failure (also of an enqueue that ran out of memory) is returned. */
     samp_status (*sync)(samp_device *device, samp_error *error);
 } samp_backend;

@@ -42,7 +42,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SAMP_LANES = 16, SAMP_KV_BLOCK = 64, SAMP_INPUT_GROUP = 64, SAMP_A8_MAX = 127, SAMP_A16_MAX = 32512 };
+enum {
+    SAMP_LANES = 16,
+    SAMP_KV_BLOCK = 64,
+    SAMP_INPUT_GROUP = 64,
+    SAMP_A8_MAX = 127,
+    SAMP_A16_MAX = 32512
+};
 
 static inline float samp_lane_sum(const float lane[SAMP_LANES])
 {
@@ -64,7 +70,8 @@ static inline float samp_dot(const float *a, const float *b, size_t n)
  * x > 88 is computed as 88. Relative error below 2e-7 (tests/backend/test_numerics.c). */
 static inline float samp_exp(float x)
 {
-    if (!(x > -87.3f)) return 0.0f; /* -inf too; NaN also gives 0 and is caught where logits are checked */
+    if (!(x > -87.3f))
+        return 0.0f; /* -inf too; NaN also gives 0 and is caught where logits are checked */
     float clamped = x < 88.0f ? x : 88.0f;
     float n = nearbyintf(clamped * 1.44269504f);
     float r = fmaf(n, -0.693359375f, clamped);
@@ -108,8 +115,8 @@ static inline bool samp_is_outlier(float x, float threshold)
 
 /* One group of n <= 64 inputs: q, the scale, and the sum of q (for kernels with unsigned weights); bits are those
  * of m. A group with an infinity or NaN has a NaN scale, so that its outputs are NaN. */
-static inline float samp_input_quantize_to(const float *x, size_t n, uint32_t bits, int n_max, int16_t *q,
-                                           int32_t *sum)
+static inline float samp_input_quantize_to(const float *x, size_t n, uint32_t bits, int n_max,
+                                           int16_t *q, int32_t *sum)
 {
     float m = samp_bits_float(bits);
     *sum = 0;
@@ -125,7 +132,8 @@ static inline float samp_input_quantize_to(const float *x, size_t n, uint32_t bi
     return m / (float)n_max;
 }
 
-static inline float samp_input_quantize(const float *x, size_t n, int n_max, int16_t *q, int32_t *sum)
+static inline float samp_input_quantize(const float *x, size_t n, int n_max, int16_t *q,
+                                        int32_t *sum)
 {
     return samp_input_quantize_to(x, n, samp_max_bits(x, n), n_max, q, sum);
 }

@@ -50,8 +50,8 @@ const samp_command samp__cmd_import = {
     .max_arguments = 1,
     .description =
         "Writes config.json, tokenizer.json, safetensors shards and samp.json from a GGUF file of\n"
-        "architecture llama, qwen2, qwen3 or smollm3 (F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1,\n"
-        "Q4_K, Q5_K, Q6_K, IQ4_NL; of a file in parts give the first), or from a llama2.c\n"
+        "architecture llama, qwen2, qwen3 or smollm3 (F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0,\n"
+        "Q5_1, Q4_K, Q5_K, Q6_K, IQ4_NL; of a file in parts give the first), or from a llama2.c\n"
         "checkpoint. Quantized weights are expanded: a Q4 file does not become more accurate by\n"
         "this. A killed run is continued by the next.",
     .examples =

@@ -97,13 +97,9 @@ static void print_formats(const samp_plan *plan, bool timed)
                                         : "a16 %u, a8 %u",
                  sum.groups - sum.a8, sum.a8);
         snprintf(ms, sizeof ms, "%.3f", sum.seconds * 1e3);
-        const char *cells[] = {kind_of(group),
-                               formats,
-                               bits,
-                               samp_show_bytes(size, (double)sum.bytes),
-                               cost,
-                               inputs,
-                               ms};
+        const char *cells[] = {
+            kind_of(group), formats, bits, samp_show_bytes(size, (double)sum.bytes),
+            cost,           inputs,  ms};
         samp_table_row(&table, columns, cells);
     }
     samp_table_print(&table, stdout);

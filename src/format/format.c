@@ -114,8 +114,7 @@ void samp__layout_add(samp_layout *out, const char *suffix, samp_dtype dtype, ui
     part->rank = shape1 ? 2 : shape0 ? 1 : 0;
     part->shape[0] = shape0;
     part->shape[1] = shape1;
-    part->bytes =
-        (shape0 ? shape0 : 1) * (shape1 ? shape1 : 1) * (samp_dtype_bits(dtype) / 8);
+    part->bytes = (shape0 ? shape0 : 1) * (shape1 ? shape1 : 1) * (samp_dtype_bits(dtype) / 8);
     out->bytes += part->bytes;
 }
 

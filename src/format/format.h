@@ -100,7 +100,8 @@ typedef struct samp_format {
     int group;           /* weights along a row that share a scale; 0 none; SAMP_GROUP_ROW */
     unsigned native;     /* SAMP_NATIVE_… */
     bool feedback;       /* encode can feed errors back (samp_encode_options) */
-    bool outliers; /* 8-bit inputs share a scale a token; large ones multiply as they are (backend/numerics.h) */
+    /* 8-bit inputs share a scale a token; large ones multiply as they are (backend/numerics.h) */
+    bool outliers;
 
     /* Parts, shapes and bytes for a matrix. Errors: SAMP_LIMIT when a size overflows. */
     samp_status (*layout)(uint64_t rows, uint64_t cols, samp_layout *out, samp_error *error);

@@ -196,8 +196,8 @@ static samp_status open_model(samp_model *model, const char *folder, samp_error 
     SAMP_TRY(samp__model_folder_check(folder, error));
     SAMP_TRY(samp_config_load(&model->config, folder, &model->root, error));
     SAMP_TRY(samp_quantization_open(model->root, &model->modules, model->where, error));
-    SAMP_TRY(samp_quantization_threshold(model->root, &model->outlier_threshold, model->where,
-                                         error));
+    SAMP_TRY(
+        samp_quantization_threshold(model->root, &model->outlier_threshold, model->where, error));
     SAMP_TRY(samp_quantization_first_rows(model->root, model->config.vocab_size, &model->first_rows,
                                           model->where, error));
     SAMP_TRY(samp_checkpoint_open(&model->checkpoint, folder, error));

@@ -61,7 +61,7 @@ size_t samp_weight_index(const samp_config *config, samp_role role, uint32_t lay
 typedef struct samp_weight_ref {
     samp_role role;
     uint32_t layer;
-    char name[96]; /* with ".weight", or ".bias" */
+    char name[96];      /* with ".weight", or ".bias" */
     uint64_t first_row; /* where its rows start in its tensors: 0, but for the rest of a head that
                            samp_model_cut_head made two */
     const samp_format *format;

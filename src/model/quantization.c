@@ -101,8 +101,8 @@ samp_status samp_quantization_first_rows(const json_t *root, uint64_t rows, uint
     *out = 0;
     const json_t *object = json_object_get(root, "quantization_config");
     if (!json_object_get(object, "first_rows")) return SAMP_OK;
-    samp_status status = samp_json_integer(object, "first_rows", true, 1, (int64_t)rows - 1, &first,
-                                           where, error);
+    samp_status status =
+        samp_json_integer(object, "first_rows", true, 1, (int64_t)rows - 1, &first, where, error);
     if (status != SAMP_OK) return samp_error_prefix(error, "quantization_config");
     *out = (uint64_t)first;
     return SAMP_OK;
@@ -117,9 +117,10 @@ samp_status samp_quantization_threshold(const json_t *root, float *out, const ch
         samp_json_number(object, "llm_int8_threshold", false, &threshold, where, error);
     if (status != SAMP_OK) return samp_error_prefix(error, "quantization_config");
     if (threshold < 0 || threshold > FLT_MAX)
-        return samp_fail(error, SAMP_CORRUPT,
-                         "%s: quantization_config: \"llm_int8_threshold\" is %g, expected 0 or more",
-                         where, threshold);
+        return samp_fail(
+            error, SAMP_CORRUPT,
+            "%s: quantization_config: \"llm_int8_threshold\" is %g, expected 0 or more", where,
+            threshold);
     *out = (float)threshold;
     return SAMP_OK;
 }
@@ -176,8 +177,7 @@ json_t *samp_quantization_config(const samp_model *model, const samp_format *con
                                "quant_type", quant_type, "compute_dtype", "bfloat16", "block_size",
                                64, "double_quant", nested_nf4 || !plain_nf4, "llm_int8_threshold",
                                (double)SAMP_OUTLIER_THRESHOLD, "modules", modules);
-    json_int_t first_rows =
-        (json_int_t)samp_model_weight(model, SAMP_ROLE_HEAD, 0)->layout.rows;
+    json_int_t first_rows = (json_int_t)samp_model_weight(model, SAMP_ROLE_HEAD, 0)->layout.rows;
     if (!object) return NULL;
     if (add_int8_members(object, model, format_of) &&
         (!samp_model_head_rest(model) ||

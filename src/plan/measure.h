@@ -25,15 +25,16 @@ typedef struct samp_measure_speed {
 
 typedef struct samp_measure_options {
     const char *work_folder; /* activations and state while it runs; removed when it is done */
-    const char *
-        moments_path; /* safetensors to write: "<group>.moment" F32 [cols] and "<group>.feedback" F16, the factor of
-                                 * format/feedback.h; NULL = none */
+    /* safetensors to write: "<group>.moment" F32 [cols] and "<group>.feedback" F16, the factor of
+     * format/feedback.h; NULL = none */
+    const char *moments_path;
     const int32_t *tokens; /* calibration, cut into windows; a last short one is left out */
     size_t n_tokens;
     uint32_t window;        /* tokens; 0 = 512 */
     uint32_t probe_windows; /* 0 = 2 */
     uint32_t score_every;   /* every n-th position of a probe's windows is scored; 0 = 2 */
-    uint32_t first_ids; /* of a head: a group of their own, if the vocabulary is 8 times as large; 0 = 2,048 */
+    /* of a head: a group of their own, if the vocabulary is 8 times as large; 0 = 2,048 */
+    uint32_t first_ids;
     unsigned n_threads;
     samp_progress progress;    /* "measure", tokens through the whole model */
     samp_measure_speed *speed; /* filled; NULL = not wanted */

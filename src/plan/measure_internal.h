@@ -33,10 +33,10 @@ typedef struct samp__measure {
     double head_error[2]; /* of the probes of the head's groups, whose weights a tied model needed
                              before moments were known */
     samp_measure_speed speed; /* tokens x layers, until the end */
-    char key[65];            /* digest of all that the result depends on */
-    int feedback_fd;         /* feedback.bin: factors of all groups, one after the other */
-    uint64_t *feedback_at;   /* [n_groups] where a group's begins, in values */
-    uint64_t feedback_total; /* values of all groups */
+    char key[65];             /* digest of all that the result depends on */
+    int feedback_fd;          /* feedback.bin: factors of all groups, one after the other */
+    uint64_t *feedback_at;    /* [n_groups] where a group's begins, in values */
+    uint64_t feedback_total;  /* values of all groups */
 } samp__measure;
 
 /* What a group's inputs are like, while its layer is measured. */

@@ -111,8 +111,7 @@ static void draw_map(samp_markup *m, const group_map *map, const char *name,
             samp__draw_text(m, size, at.x + at.width / 2, at.y + at.height / 2 + 4, label);
         samp_markup_close(m);
         if (!in_layer(group->kind)) {
-            samp__draw_text(m, "label middle", at.x + at.width / 2, at.height + 16,
-                            group->name);
+            samp__draw_text(m, "label middle", at.x + at.width / 2, at.height + 16, group->name);
             extra++;
         }
     }

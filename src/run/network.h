@@ -26,20 +26,20 @@ typedef struct samp__network {
     uint32_t head_rows[SAMP__HEAD_PARTS];
     int n_embed, n_head;
     const samp_tensor *final_norm;
-    samp__layer *layers;   /* [n_layers] */
-    samp_tensor *rope;     /* [n_positions][head_dim/2][2]: cos, sin */
+    samp__layer *layers;     /* [n_layers] */
+    samp_tensor *rope;       /* [n_positions][head_dim/2][2]: cos, sin */
     float outlier_threshold; /* of the model; 0 where no weight has outliers */
     uint64_t weight_bytes;   /* read to make one token */
-    samp_weight **weights; /* all matrices, for release */
-    samp_tensor **vectors; /* all norms and biases, for release */
+    samp_weight **weights;   /* all matrices, for release */
+    samp_tensor **vectors;   /* all norms and biases, for release */
     size_t n_weights, n_vectors;
 
-    uint32_t n_tokens, n_rows; /* what the tensors below have room for */
-    samp_tensor *x;            /* [n_tokens][dim], the residual stream */
-    samp_tensor *qkv[3];       /* [n_tokens][heads * head_dim] */
-    samp_tensor *attended;     /* [n_tokens][n_heads * head_dim] */
-    samp_tensor *gate_up[2];   /* [n_tokens][hidden_dim] */
-    samp_tensor *last;         /* [n_rows][dim], rows of x that want logits */
+    uint32_t n_tokens, n_rows;             /* what the tensors below have room for */
+    samp_tensor *x;                        /* [n_tokens][dim], the residual stream */
+    samp_tensor *qkv[3];                   /* [n_tokens][heads * head_dim] */
+    samp_tensor *attended;                 /* [n_tokens][n_heads * head_dim] */
+    samp_tensor *gate_up[2];               /* [n_tokens][hidden_dim] */
+    samp_tensor *last;                     /* [n_rows][dim], rows of x that want logits */
     samp_tensor *logits[SAMP__HEAD_PARTS]; /* [n_rows][head_rows[i]] */
 } samp__network;
 

@@ -14,7 +14,8 @@ static double error_bound(samp_format_id id)
     case SAMP_FORMAT_FP8_G64: return 16.0 / 448 * 1.0001;
     /* half a step, and a step made larger by the rounding of the scale (up to 1 in code) */
     case SAMP_FORMAT_INT8: return 0.5 / 127 * 1.05;
-    case SAMP_FORMAT_LLM_INT8: return 0.5 / 127 + 0x1p-11; /* of FP16 */
+    case SAMP_FORMAT_LLM_INT8:
+        return 0.5 / 127 + 0x1p-11; /* of FP16 */
     /* clipping: the other end reaches one step less; the scale's own rounding half of 1/code */
     case SAMP_FORMAT_INT6: return 1.0 / 32 + 0.02;
     case SAMP_FORMAT_INT5: return 1.0 / 16 + 0.02;
@@ -34,14 +35,21 @@ static double error_bound(samp_format_id id)
 static const struct {
     samp_format_id id;
     double absmax, search; /* search 0: does not apply */
-} rms[] = {{SAMP_FORMAT_FP32, 0, 0},         {SAMP_FORMAT_BF16, .00166, 0},
-           {SAMP_FORMAT_FP16, .000207, 0},   {SAMP_FORMAT_FP8, .0263, 0},
-           {SAMP_FORMAT_FP8_G64, .0251, 0},  {SAMP_FORMAT_INT8, .00597, .00593},
+} rms[] = {{SAMP_FORMAT_FP32, 0, 0},
+           {SAMP_FORMAT_BF16, .00166, 0},
+           {SAMP_FORMAT_FP16, .000207, 0},
+           {SAMP_FORMAT_FP8, .0263, 0},
+           {SAMP_FORMAT_FP8_G64, .0251, 0},
+           {SAMP_FORMAT_INT8, .00597, .00593},
            {SAMP_FORMAT_LLM_INT8, .0075, 0},
-           {SAMP_FORMAT_INT6, .0235, .0227}, {SAMP_FORMAT_INT5, .0471, .0451},
-           {SAMP_FORMAT_NF6A, .0217, .0204}, {SAMP_FORMAT_NF5A, .0441, .0405},
-           {SAMP_FORMAT_NF4, .0920, .0828},  {SAMP_FORMAT_NF4_PLAIN, .0920, .0852},
-           {SAMP_FORMAT_NF4A, .0876, .0809}, {SAMP_FORMAT_NF4A_G32, .0814, .0732}};
+           {SAMP_FORMAT_INT6, .0235, .0227},
+           {SAMP_FORMAT_INT5, .0471, .0451},
+           {SAMP_FORMAT_NF6A, .0217, .0204},
+           {SAMP_FORMAT_NF5A, .0441, .0405},
+           {SAMP_FORMAT_NF4, .0920, .0828},
+           {SAMP_FORMAT_NF4_PLAIN, .0920, .0852},
+           {SAMP_FORMAT_NF4A, .0876, .0809},
+           {SAMP_FORMAT_NF4A_G32, .0814, .0732}};
 
 static void test_errors(void **unused)
 {

@@ -262,10 +262,8 @@ static void test_refused_metadata(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_as_the_checkpoint),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_parts_are_validated),
-        cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_same_as_the_checkpoint), cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_parts_are_validated),    cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_refused_metadata),
     };
     return cmocka_run_group_tests_name("quantize/import_families", tests, NULL, NULL);

@@ -218,8 +218,7 @@ static inline void tiny_encode(tiny_file *file, samp_model *model, const samp_we
 /* Copies a model with every matrix in `format`, but for the head's first `first_rows` rows, which
  * are a weight of their own in `first` (first_rows 0: they are not); norms stay fp32. */
 static inline void tiny_quantize_cut(const char *from, const char *to, samp_format_id format,
-                                     int activation_bits, uint64_t first_rows,
-                                     samp_format_id first)
+                                     int activation_bits, uint64_t first_rows, samp_format_id first)
 {
     samp_error error;
     samp_model *model;

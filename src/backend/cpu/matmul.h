@@ -18,7 +18,8 @@ typedef struct samp__quantized {
     uint8_t *q;
     float *scale;
     int32_t *start;
-    uint32_t *magnitude; /* [n_tokens] bits of the m of all blocks of a token; NULL: each has its own */
+    /* [n_tokens] bits of the m of all blocks of a token; NULL: each has its own */
+    uint32_t *magnitude;
     size_t n_blocks, width, q_bytes;
     int bits; /* 8 or 16 */
 } samp__quantized;
