@@ -290,6 +290,8 @@ static void test_named_chat_templates(void **state)
     options.dry_run = &after;
     quantize(f, &options);
     assert_int_equal(after.companion_bytes - before.companion_bytes, strlen(tools) + 15);
+    samp_artifact_sizes_release(&before.files);
+    samp_artifact_sizes_release(&after.files);
     options.dry_run = NULL;
     quantize(f, &options);
     assert_string_equal(manifest_finding(f), "");
