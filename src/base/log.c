@@ -2,14 +2,13 @@
  * where it need not wait: a server must not stand still because nobody reads what it says. */
 #include "base/log.h"
 
-#include <fcntl.h>
+#include "base/descriptors.h"
+
 #include <poll.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,13 +23,11 @@ static samp_log_level threshold(void)
 }
 
 /* A pipe that is full would block, and others may fill it between a look and a write: it is opened
- * once more, for this line, with an O_NONBLOCK that is nobody else's. */
+ * once more, for this line. */
 static void write_line(const char *line, size_t n)
 {
-    struct stat about;
     struct pollfd look = {.fd = STDERR_FILENO, .events = POLLOUT};
-    bool is_pipe = fstat(STDERR_FILENO, &about) == 0 && S_ISFIFO(about.st_mode);
-    int file = is_pipe ? open("/proc/self/fd/2", O_WRONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    int file = samp_descriptor_reopen_pipe(STDERR_FILENO);
     ssize_t written = -1; /* if it fails, there is nowhere left to say so */
     if (file >= 0)
         written = write(file, line, n);

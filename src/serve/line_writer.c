@@ -2,6 +2,7 @@
 #include "serve/line_writer.h"
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -61,13 +62,10 @@ static void take_file(samp_line_writer *writer, int file)
     writer->torn = writer->path && writer->regular && ends_within_line(writer->path);
 }
 
-/* Standard output, through an open file of our own where it is a pipe: its O_NONBLOCK is nobody
- * else's. Where that is forbidden, poll alone must do. */
+/* Where a pipe cannot be opened once more, poll alone must do. */
 static int open_standard_output(void)
 {
-    struct stat about;
-    if (fstat(STDOUT_FILENO, &about) != 0 || !S_ISFIFO(about.st_mode)) return STDOUT_FILENO;
-    int file = open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+    int file = samp_descriptor_reopen_pipe(STDOUT_FILENO);
     return file < 0 ? STDOUT_FILENO : file;
 }
 
