@@ -184,7 +184,7 @@ static void name_of(const char *path, char out[64])
 {
     const char *name = samp_path_name(path);
     size_t n = strlen(name);
-    if (n > 5 && strcmp(name + n - 5, ".json") == 0) n -= 5;
+    if (samp_path_has_ending(name, ".json")) n -= strlen(".json");
     snprintf(out, 64, "%.*s", (int)(n < 63 ? n : 63), n ? name : "machine");
 }
 

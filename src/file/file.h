@@ -49,6 +49,8 @@ samp_status samp_path_join(char *out, size_t n, const char *folder, const char *
 const char *samp_path_name(const char *path);
 /* out = what comes before it: "a" of "a/b", "." of "b", "/" of "/b"; SAMP_LIMIT when longer than n. */
 samp_status samp_path_folder(char *out, size_t n, const char *path, samp_error *error);
+/* Whether a path ends so, with something before the ending: "a.json" has ".json", ".json" has not. */
+bool samp_path_has_ending(const char *path, const char *ending);
 /* pread and pwrite that go on until all n bytes are done, after signals and short turns too. They
  * return the bytes done; fewer than n: errno says why, and is 0 where a file ended. */
 uint64_t samp_pread(int fd, void *out, uint64_t n, uint64_t offset);

@@ -27,6 +27,12 @@ const char *samp_path_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+bool samp_path_has_ending(const char *path, const char *ending)
+{
+    size_t n = strlen(path), length = strlen(ending);
+    return n > length && strcmp(path + n - length, ending) == 0;
+}
+
 samp_status samp_path_folder(char *out, size_t n, const char *path, samp_error *error)
 {
     const char *slash = strrchr(path, '/');

@@ -10,18 +10,13 @@
 
 enum { PATH_BYTES = 4096 };
 
-static bool is_gguf_name(const char *name)
-{
-    size_t n = strlen(name);
-    return n > 5 && strcmp(name + n - 5, ".gguf") == 0;
-}
-
 static bool is_gguf_file(const char *path)
 {
     char magic[4] = {0};
     samp_file *file;
     samp_error ignored;
-    if (samp_file_open(&file, path, &ignored) != SAMP_OK) return is_gguf_name(path);
+    if (samp_file_open(&file, path, &ignored) != SAMP_OK)
+        return samp_path_has_ending(path, ".gguf");
     bool is = samp_file_size(file) >= sizeof magic &&
               samp_file_read(file, 0, magic, sizeof magic, &ignored) == SAMP_OK &&
               memcmp(magic, "GGUF", sizeof magic) == 0;
@@ -44,7 +39,8 @@ static samp_status look_for_gguf(const char *path, samp_error *error)
     DIR *folder = samp_is_file(config) ? NULL : opendir(path);
     const struct dirent *entry;
     while (folder && (entry = readdir(folder)))
-        if (is_gguf_name(entry->d_name) && (!*name || strcmp(entry->d_name, name) < 0))
+        if (samp_path_has_ending(entry->d_name, ".gguf") &&
+            (!*name || strcmp(entry->d_name, name) < 0))
             strcpy(name, entry->d_name); /* d_name has 256 bytes too */
     if (folder) closedir(folder);
     if (!*name) return SAMP_OK;

@@ -13,6 +13,7 @@
 #include "model/tokenizer_internal.h"
 
 #include "file/file.h"
+#include "file/manifest.h"
 #include "model/folder.h"
 
 #include <stdio.h>
@@ -112,9 +113,9 @@ static samp_status read_template(samp_tokenizer *t, const char *folder, const ch
 static samp_status read_templates(samp_tokenizer *t, const char *folder, samp_error *error)
 {
     const char *plain = NULL, *tools = NULL;
-    SAMP_TRY(read_template(t, folder, "additional_chat_templates/default.jinja", &plain, error));
+    SAMP_TRY(read_template(t, folder, SAMP_TEMPLATES_FOLDER "/default.jinja", &plain, error));
     SAMP_TRY(read_template(t, folder, "chat_template.jinja", &plain, error));
-    SAMP_TRY(read_template(t, folder, "additional_chat_templates/tool_use.jinja", &tools, error));
+    SAMP_TRY(read_template(t, folder, SAMP_TEMPLATES_FOLDER "/tool_use.jinja", &tools, error));
     if (plain) t->chat_template = plain;
     if (plain || tools) t->tool_template = tools;
     return SAMP_OK;

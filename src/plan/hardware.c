@@ -1,6 +1,8 @@
 /* Profiles: finding one, and the time of a product on it. The JSON is hardware_json.c's. */
 #include "plan/hardware.h"
 
+#include "file/file.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -8,8 +10,7 @@ enum { PROFILE_BYTES_MAX = 4 << 20 };
 
 static bool is_path(const char *name)
 {
-    size_t n = strlen(name);
-    return strchr(name, '/') || (n > 5 && strcmp(name + n - 5, ".json") == 0);
+    return strchr(name, '/') || samp_path_has_ending(name, ".json");
 }
 
 static samp_status load_builtin(json_t **root, const char *name, samp_error *error)

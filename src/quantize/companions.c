@@ -5,7 +5,6 @@
 #include "file/manifest.h"
 
 #include <dirent.h>
-#include <string.h>
 #include <sys/stat.h>
 
 enum { PATH_BYTES = 4096, TEMPLATES_MAX = 32 };
@@ -43,12 +42,6 @@ static samp_status take(walk *w, const char *name, samp_error *error)
     return samp_file_copy(from, to, error);
 }
 
-static bool is_template(const char *name)
-{
-    const char *ending = strrchr(name, '.');
-    return ending && ending != name && strcmp(ending, ".jinja") == 0;
-}
-
 /* additional_chat_templates/NAME.jinja: what transformers calls NAME ("tool_use", "rag"). */
 static samp_status take_templates(walk *w, samp_error *error)
 {
@@ -67,7 +60,7 @@ static samp_status take_templates(walk *w, samp_error *error)
     int n = 0;
     while (status == SAMP_OK && (entry = readdir(folder))) {
         char name[PATH_BYTES];
-        if (!is_template(entry->d_name)) continue;
+        if (!samp_path_has_ending(entry->d_name, ".jinja")) continue;
         if (++n > TEMPLATES_MAX)
             status = samp_fail(error, SAMP_LIMIT, "%s has more than %d chat templates", path,
                                TEMPLATES_MAX);
