@@ -110,8 +110,8 @@ void samp_outer_add(float *c, size_t ldc, const float *p, size_t ldp, const floa
     edge(c + rows * ldc, ldc, p + rows, ldp, q, ldq, n_terms, m - rows, n);
 }
 
-/* Both factors of a product that fills a triangle, in panels of 16 columns [n_panels][n_terms][16], the last filled up
- * with zeros: h [n][n], rows ld apart, += p^T q. */
+/* Both factors of a product that fills a triangle, in panels of 16 columns [n_panels][n_terms][16], what the last has
+ * beyond n columns being of no account: h [n][n], rows ld apart, += p^T q. */
 typedef struct triangle_job {
     float *h;
     const float *p, *q;
@@ -129,11 +129,12 @@ static void add_tile(const triangle_job *job, size_t i, size_t k)
 {
     const float *p = job->p + i / TILE_COLS * TILE_COLS * job->n_terms + i % TILE_COLS;
     const float *q = job->q + k * job->n_terms;
-    float *to = job->h + i * job->ld + k, rim[TILE_ROWS * TILE_COLS] = {0};
+    float *to = job->h + i * job->ld + k;
     if (i + TILE_ROWS <= job->n && k + TILE_COLS <= job->n) {
         job->tile(to, job->ld, p, TILE_COLS, q, job->n_terms);
         return;
     }
+    float rim[TILE_ROWS * TILE_COLS] = {0};
     size_t m = job->n - i < TILE_ROWS ? job->n - i : TILE_ROWS;
     size_t width = job->n - k < TILE_COLS ? job->n - k : TILE_COLS;
     for (size_t r = 0; r < m; r++)
