@@ -126,25 +126,11 @@ static inline void process_stop(process *p)
     process_release(p);
 }
 
-/* A metric without a label of its own. */
-static inline double process_metric(const process *p, const char *name)
-{
-    samp_buffer text = {0};
-    char line[100];
-    assert_int_equal(ask(&p->s, "GET", "/metrics", NULL, NULL, &text), 200);
-    snprintf(line, sizeof line, "\n%s{", name);
-    const char *at = strstr(text.data, line);
-    assert_non_null(at);
-    double value = atof(strstr(at, "} ") + 2);
-    samp_buffer_release(&text);
-    return value;
-}
-
 /* Until the metric is at least this, for half a minute. */
 static inline double process_metric_reaches(const process *p, const char *name, double wanted)
 {
     double end = samp_clock() + 30, value;
-    while ((value = process_metric(p, name)) < wanted && samp_clock() < end) usleep(5000);
+    while ((value = metric(&p->s, name)) < wanted && samp_clock() < end) usleep(5000);
     return value;
 }
 

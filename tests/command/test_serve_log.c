@@ -6,13 +6,15 @@
 static const char lost_name[] = "samp_log_lines_lost_total";
 static const char small[] = "{\"prompt\": \"x\", \"max_tokens\": 2}";
 
-static char log_argument[400];
-
-static void log_to(process *p, const char *name)
+/* Returns the log's path, in the folder of the test. */
+static const char *log_to(process *p, const char *name)
 {
+    static char argument[400];
     process_init(p);
-    snprintf(log_argument, sizeof log_argument, "--log=%s/%s", p->s.folder, name);
-    process_argue(p, log_argument);
+    int n = snprintf(argument, sizeof argument, "--log=");
+    snprintf(argument + n, sizeof argument - (size_t)n, "%s/%s", p->s.folder, name);
+    process_argue(p, argument);
+    return argument + n;
 }
 
 static void log_to_output(process *p)
@@ -26,10 +28,8 @@ static void log_to_output(process *p)
 static void a_full_disk_is_told_of(void **state)
 {
     process p;
-    char path[300];
     (void)state;
-    log_to(&p, "full");
-    snprintf(path, sizeof path, "%s/full", p.s.folder);
+    const char *path = log_to(&p, "full");
     if (symlink("/dev/full", path) != 0) skip();
     process_start(&p);
     for (int i = 0; i < 5; i++) json_decref(post(&p.s, "/v1/completions", small, 200));
@@ -49,14 +49,13 @@ static void limit_files(void)
 static void no_line_is_torn_where_the_disk_ends(void **state)
 {
     process p;
-    char path[300], old[300];
+    char old[300];
     (void)state;
-    log_to(&p, "log");
+    const char *path = log_to(&p, "log");
     p.in_child = limit_files;
     process_start(&p);
     for (int i = 0; i < 8; i++) json_decref(post(&p.s, "/v1/completions", small, 200));
     assert_true(process_metric_reaches(&p, lost_name, 1) >= 1);
-    snprintf(path, sizeof path, "%s/log", p.s.folder);
     snprintf(old, sizeof old, "%s/old", p.s.folder);
     assert_int_equal(rename(path, old), 0);
     kill(p.pid, SIGHUP);
@@ -127,13 +126,13 @@ static void nobody_waits_for_a_reader_that_stands_still(void **state)
     assert_int_equal(streams_end(&st), 4);
     assert_true(process_metric_reaches(&p, lost_name, 5) >= 5);
     assert_non_null(process_says(&p, "the log on standard output loses lines"));
-    double lost = process_metric(&p, lost_name);
+    double lost = metric(&p.s, lost_name);
     read_output(&p, &text, 2, LONG); /* it reads again */
     json_decref(post(&p.s, "/v1/completions", small, 200));
     read_output(&p, &text, 5, 1);
     json_t *lines = lines_json(text.data);
     assert_int_equal(lines_sum(lines, "lines_lost"), (json_int_t)lost);
-    assert_true(process_metric(&p, lost_name) == lost);
+    assert_true(metric(&p.s, lost_name) == lost);
     json_decref(lines);
     samp_buffer_release(&text);
     process_stop(&p);
@@ -213,10 +212,8 @@ static void streams_that_never_were_open(void **state)
 static void a_named_pipe_needs_a_reader(void **state)
 {
     process p;
-    char path[300];
     (void)state;
-    log_to(&p, "pipe");
-    snprintf(path, sizeof path, "%s/pipe", p.s.folder);
+    const char *path = log_to(&p, "pipe");
     assert_int_equal(mkfifo(path, 0600), 0);
     int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     assert_true(reader >= 0);
@@ -229,8 +226,8 @@ static void a_named_pipe_needs_a_reader(void **state)
     assert_true(process_metric_reaches(&p, lost_name, 2) >= 2);
     assert_int_equal(process_end(&p, SIGTERM), 0);
     char command[800];
-    snprintf(command, sizeof command, "'%s/samp' serve '%s' '%s' >/dev/null 2>'%s/said'",
-             SAMP_BUILD, p.s.folder, log_argument, p.s.folder);
+    snprintf(command, sizeof command, "'%s/samp' serve '%s' '--log=%s' >/dev/null 2>'%s/said'",
+             SAMP_BUILD, p.s.folder, path, p.s.folder);
     assert_int_equal(WEXITSTATUS(system(command)), 2);
     snprintf(command, sizeof command, "grep -q 'a pipe that nobody reads' '%s/said'", p.s.folder);
     assert_int_equal(system(command), 0);

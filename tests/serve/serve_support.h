@@ -195,11 +195,10 @@ static inline double metric(const served *s, const char *name)
     samp_buffer text = {0};
     char key[100];
     assert_int_equal(ask(s, "GET", "/metrics", NULL, NULL, &text), 200);
-    int n = snprintf(key, sizeof key, "\n%s", name);
-    const char *at = strstr(text.data, key);
-    if (!at) fail_msg("no %s in /metrics", name);
-    at += n;
-    double value = atof(*at == '{' ? strchr(at, '}') + 1 : at);
+    snprintf(key, sizeof key, "\n%s{", name);
+    const char *line = strstr(text.data, key);
+    if (!line) fail_msg("no %s in /metrics", name);
+    double value = atof(strchr(line, '}') + 1);
     samp_buffer_release(&text);
     return value;
 }
