@@ -97,11 +97,17 @@ class Browser:
 
 LAST = "[...document.querySelectorAll('.m.assistant')].at(-1)"
 SEND = "document.getElementById('send').textContent"
-# A small model may end its answer before anyone could stop it.
-NO_EARLY_END = """{
-    const original = window.fetch;
-    window.fetch = (url, options) => original(url, options?.body === undefined ? options :
-        {...options, body: JSON.stringify({...JSON.parse(options.body), ignore_eos: true})});
+# Clears as soon as an answer under way has text: seen from outside, a fast one would be over.
+CLEAR_WHILE_ANSWERING = """{
+    const send = document.getElementById("send");
+    window.cleared = false;
+    new MutationObserver((_, observer) => {
+        const text = [...document.querySelectorAll(".m.assistant")].at(-1)?.textContent;
+        if (send.textContent !== "Stop" || running === null || !text || text === "…") return;
+        observer.disconnect();
+        document.getElementById("clear").click();
+        window.cleared = true;
+    }).observe(document.body, {childList: true, characterData: true, subtree: true});
 }"""
 
 
@@ -127,11 +133,10 @@ def check(browser, url, name, question, pictures):
             file.write(base64.b64decode(picture))
     if browser.value("document.documentElement.scrollWidth > innerWidth"):
         sys.exit(f"check_page: {name}: the page is wider than its window")
-    browser.value(NO_EARLY_END)
-    browser.value("document.getElementById('max_tokens').value = 3000")
+    browser.value("document.getElementById('max_tokens').value = 400")
+    browser.value(CLEAR_WHILE_ANSWERING)
     browser.say("This one is stopped.")
-    browser.wait(f"{SEND} === 'Stop'", "the button to stop")
-    browser.value("document.getElementById('clear').click()")
+    browser.wait("window.cleared", "the answer that Clear stops")
     browser.wait("document.getElementById('empty') !== null", "the empty page")
     time.sleep(0.2)
     if browser.value("messages.length || running !== null") or browser.value(SEND) != "Send":
